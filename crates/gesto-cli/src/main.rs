@@ -1,0 +1,5 @@
+//! The `gesto` program.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

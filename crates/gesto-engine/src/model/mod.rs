@@ -1,0 +1,9 @@
+//! Networks of the YOLOv8 family, read from safetensors.
+
+mod architecture;
+mod graph;
+mod weights;
+
+pub use architecture::HeadSpec;
+pub use graph::{Activation, Conv, ConvId, DFL_BINS, Graph, Head, HeadLevel, Op, Value, ValueId};
+pub use weights::{ConvWeights, Model};

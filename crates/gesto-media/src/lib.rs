@@ -1,0 +1,3 @@
+//! Picture and clip sources, annotated sinks and drawing.
+
+#![forbid(unsafe_code)]
