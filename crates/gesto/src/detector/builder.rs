@@ -1,0 +1,218 @@
+//! Settings of a detector, checked when it is built.
+
+use std::path::{Path, PathBuf};
+
+use gesto_engine::model::Head;
+use gesto_engine::{Model, Network, Options};
+
+use super::Detector;
+use crate::detection::Label;
+use crate::error::{Error, ErrorKind, Result};
+use crate::gesture::Gesture;
+use crate::keypoint::KEYPOINTS;
+use crate::pipeline::{HeadKind, HeadPlan, Pipeline};
+use crate::preprocess::{Fit, Preprocessor};
+
+/// The network that gesto ships.
+static EMBEDDED: &[u8] = include_bytes!("../../../../models/multi-n.safetensors");
+
+/// The largest model file that is read, in bytes; hundreds of times the shipped one.
+const MAX_MODEL_BYTES: u64 = 1 << 30;
+
+/// Settings of a [`Detector`]; each has a default.
+///
+/// "Hand" settings hold for heads that give boxes and classes, "body" settings for heads with keypoints.
+#[derive(Debug, Clone)]
+pub struct DetectorBuilder {
+    height: usize,
+    width: usize,
+    threads: Option<usize>,
+    fit: Fit,
+    confidence_hand: f32,
+    confidence_body: f32,
+    iou_hand: f32,
+    iou_body: f32,
+    max_detections: usize,
+    source: ModelSource,
+}
+
+#[derive(Debug, Clone)]
+enum ModelSource {
+    Embedded,
+    File(PathBuf),
+    Given(Box<Model>),
+}
+
+impl Default for DetectorBuilder {
+    fn default() -> Self {
+        Self {
+            height: 320,
+            width: 224,
+            threads: None,
+            fit: Fit::Letterbox,
+            confidence_hand: 0.3,
+            confidence_body: 0.5,
+            iou_hand: 0.4,
+            iou_body: 0.3,
+            max_detections: 300,
+            source: ModelSource::Embedded,
+        }
+    }
+}
+
+impl DetectorBuilder {
+    /// Height and width of the network's input: multiples of 32. Default 320 x 224.
+    #[must_use]
+    pub fn size(mut self, height: usize, width: usize) -> Self {
+        (self.height, self.width) = (height, width);
+        self
+    }
+
+    /// Threads, the caller's included: they share one frame, or take one each in a batch. Default: all cores.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How frames of another shape are fitted into the input. Default [`Fit::Letterbox`].
+    #[must_use]
+    pub fn fit(mut self, fit: Fit) -> Self {
+        self.fit = fit;
+        self
+    }
+
+    /// Least probability of a hand, 0 to 1. Default 0.3.
+    #[must_use]
+    pub fn confidence_hand(mut self, confidence: f32) -> Self {
+        self.confidence_hand = confidence;
+        self
+    }
+
+    /// Least probability of a person, 0 to 1. Default 0.5.
+    #[must_use]
+    pub fn confidence_body(mut self, confidence: f32) -> Self {
+        self.confidence_body = confidence;
+        self
+    }
+
+    /// Overlap (IoU, 0 to 1) above which the weaker of two hands of one class is dropped. Default 0.4.
+    #[must_use]
+    pub fn iou_hand(mut self, iou: f32) -> Self {
+        self.iou_hand = iou;
+        self
+    }
+
+    /// Overlap (IoU, 0 to 1) above which the weaker of two people is dropped. Default 0.3.
+    #[must_use]
+    pub fn iou_body(mut self, iou: f32) -> Self {
+        self.iou_body = iou;
+        self
+    }
+
+    /// Most hands and most people of a frame, each. Default 300.
+    #[must_use]
+    pub fn max_detections(mut self, most: usize) -> Self {
+        self.max_detections = most;
+        self
+    }
+
+    /// Another network of the family instead of the shipped one.
+    #[must_use]
+    pub fn model(mut self, model: Model) -> Self {
+        self.source = ModelSource::Given(Box::new(model));
+        self
+    }
+
+    /// Another network of the family, from a safetensors file that [`build`](Self::build) reads.
+    #[must_use]
+    pub fn model_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.source = ModelSource::File(path.as_ref().to_owned());
+        self
+    }
+
+    /// Checks the settings, loads the network and plans it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a setting outside its range, such as a size that is no multiple of 32;
+    /// [`ErrorKind::Model`] for a model file that cannot be read, holds something else, or has a pose head without
+    /// the 17 keypoints.
+    pub fn build(self) -> Result<Detector> {
+        for (name, value) in [
+            ("hand confidence", self.confidence_hand),
+            ("body confidence", self.confidence_body),
+            ("hand IoU", self.iou_hand),
+            ("body IoU", self.iou_body),
+        ] {
+            if !(0.0..=1.0).contains(&value) {
+                let message = format!("a {name} of {value} is not possible: it lies between 0 and 1");
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        let model = match &self.source {
+            ModelSource::Embedded => Model::from_bytes(EMBEDDED)?,
+            ModelSource::File(path) => load(path)?,
+            ModelSource::Given(model) => Model::clone(model),
+        };
+        let latency = self.pipeline(&model, self.thread_count())?;
+        // The model has its place in the detector; a second copy of the weights is not needed.
+        let settings = Self { source: ModelSource::Embedded, ..self };
+        Ok(Detector { settings, model, latency, throughput: Vec::new() })
+    }
+
+    pub(super) fn thread_count(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+    }
+
+    pub(super) fn pipeline(&self, model: &Model, threads: usize) -> Result<Pipeline> {
+        let mut options = Options::default();
+        options.threads = threads;
+        let network = Network::new(model, self.height, self.width, &options)?;
+        let heads: Vec<_> = network.heads().iter().map(|head| self.plan(head)).collect::<Result<_>>()?;
+        let thresholds = heads.iter().map(|plan| match plan.kind {
+            HeadKind::Hands(_) => self.confidence_hand,
+            HeadKind::People => self.confidence_body,
+        });
+        Ok(Pipeline {
+            thresholds: thresholds.collect(),
+            boxes: vec![Vec::new(); heads.len()],
+            heads,
+            // The engine has bounded both sides.
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit),
+            max_detections: self.max_detections,
+            network,
+        })
+    }
+
+    fn plan(&self, head: &Head) -> Result<HeadPlan> {
+        let (kind, iou) = match head.keypoints {
+            0 => {
+                let classes = head.classes.iter().map(|name| (Gesture::from_name(name), Label::new(name)));
+                (HeadKind::Hands(classes.collect()), self.iou_hand)
+            }
+            KEYPOINTS => (HeadKind::People, self.iou_body),
+            other => {
+                let message = format!(
+                    "head {:?} of the model has {other} keypoints; people with COCO's {KEYPOINTS} are supported",
+                    head.name
+                );
+                return Err(Error::new(ErrorKind::Model, message));
+            }
+        };
+        Ok(HeadPlan { kind, iou, strides: head.levels.iter().map(|level| level.stride).collect() })
+    }
+}
+
+fn load(path: &Path) -> Result<Model> {
+    let cannot = |why: &dyn std::fmt::Display| format!("cannot read the model {}: {why}", path.display());
+    let io = |e: std::io::Error| Error::with_source(ErrorKind::Model, cannot(&e), e);
+    let info = std::fs::metadata(path).map_err(io)?;
+    if !info.is_file() {
+        return Err(Error::new(ErrorKind::Model, cannot(&"it is not a file")));
+    }
+    if info.len() > MAX_MODEL_BYTES {
+        return Err(Error::new(ErrorKind::Model, cannot(&format!("{} bytes are too many", info.len()))));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    Model::from_bytes(bytes).map_err(|e| Error::new(ErrorKind::Model, cannot(&e)))
+}

@@ -1,0 +1,97 @@
+//! Rectangles in continuous pixel coordinates.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// An axis-parallel rectangle in pixels. Serialised as `[x, y, w, h]`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rect {
+    /// Left edge.
+    pub x: f32,
+    /// Top edge.
+    pub y: f32,
+    /// Width.
+    pub w: f32,
+    /// Height.
+    pub h: f32,
+}
+
+impl Rect {
+    /// A rectangle from its left and top edge and its sides.
+    #[must_use]
+    pub const fn new(x: f32, y: f32, w: f32, h: f32) -> Self {
+        Self { x, y, w, h }
+    }
+
+    /// A rectangle from two opposite corners.
+    #[must_use]
+    pub fn from_corners(a: (f32, f32), b: (f32, f32)) -> Self {
+        let (x, y) = (a.0.min(b.0), a.1.min(b.1));
+        Self { x, y, w: a.0.max(b.0) - x, h: a.1.max(b.1) - y }
+    }
+
+    /// Right edge.
+    #[must_use]
+    pub fn right(&self) -> f32 {
+        self.x + self.w
+    }
+
+    /// Bottom edge.
+    #[must_use]
+    pub fn bottom(&self) -> f32 {
+        self.y + self.h
+    }
+
+    /// Middle.
+    #[must_use]
+    pub fn center(&self) -> (f32, f32) {
+        (self.x + self.w / 2.0, self.y + self.h / 2.0)
+    }
+
+    /// Area in square pixels; 0 for a side that is negative or NaN.
+    #[must_use]
+    pub fn area(&self) -> f32 {
+        self.w.max(0.0) * self.h.max(0.0)
+    }
+
+    /// Area of the overlap over area of the union, 0 to 1; 0 when both rectangles are empty.
+    #[must_use]
+    pub fn iou(&self, other: &Self) -> f32 {
+        let w = self.right().min(other.right()) - self.x.max(other.x);
+        let h = self.bottom().min(other.bottom()) - self.y.max(other.y);
+        let overlap = w.max(0.0) * h.max(0.0);
+        let union = self.area() + other.area() - overlap;
+        if union > 0.0 { overlap / union } else { 0.0 }
+    }
+
+    /// The part within a picture of this size; at least one pixel wide and high (see [`Hand::bbox`](crate::Hand)).
+    #[must_use]
+    pub fn clipped(&self, width: f32, height: f32) -> Self {
+        let (x, w) = clip(self.x, self.right(), width);
+        let (y, h) = clip(self.y, self.bottom(), height);
+        Self { x, y, w, h }
+    }
+}
+
+/// Start and length of `start..end` within `0..limit`, at least 1 long where `limit` allows.
+fn clip(start: f32, end: f32, limit: f32) -> (f32, f32) {
+    let (start, end) = (start.clamp(0.0, limit), end.clamp(0.0, limit));
+    let least = limit.min(1.0);
+    if end - start >= least {
+        (start, end - start)
+    } else {
+        (((start + end - least) / 2.0).clamp(0.0, limit - least), least)
+    }
+}
+
+impl Serialize for Rect {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [self.x, self.y, self.w, self.h].serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let [x, y, w, h] = <[f32; 4]>::deserialize(deserializer)?;
+        Ok(Self { x, y, w, h })
+    }
+}
