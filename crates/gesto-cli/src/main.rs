@@ -1,5 +1,91 @@
-//! The `gesto` program.
+//! The `gesto` program: thin commands over the library, one file each.
+//!
+//! Exit codes: 0 all done; 1 some inputs failed, the rest was done; 2 bad usage, bad input, nothing done;
+//! 130 interrupted, what was done by then is kept.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod commands;
+mod console;
+mod values;
+mod weights;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::console::Console;
+
+/// Bad usage, bad input, nothing done.
+const EXIT_FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let console = Console::new(cli.verbose, cli.quiet);
+    match commands::run(cli.command, &console) {
+        Ok(code) => code,
+        // The reader of a pipe has seen enough (`gesto ... | head`): not an error.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// Help and version go to standard output as they are; a usage error becomes one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe is no reason to complain about help that nobody reads.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(EXIT_FAILED);
+    }
+    eprintln!("gesto: {}", one_line(&error.render().to_string()));
+    ExitCode::from(EXIT_FAILED)
+}
+
+/// The message of a rendered usage error, without clap's usage block.
+fn one_line(rendered: &str) -> String {
+    let message = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let message = message.split("\nUsage:").next().unwrap_or(message);
+    let message = message.split("\nFor more information").next().unwrap_or(message);
+    let words: Vec<&str> = message.split_whitespace().collect();
+    format!("{} (see 'gesto --help')", words.join(" "))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| match cause.downcast_ref::<io::Error>() {
+        Some(cause) => cause.kind() == io::ErrorKind::BrokenPipe,
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_errors_are_one_line() {
+        let error = Cli::try_parse_from(["gesto", "detect", "--no-such-flag", "x.png"]).unwrap_err();
+        let line = one_line(&error.render().to_string());
+        assert!(line.starts_with("unexpected argument '--no-such-flag' found"), "{line}");
+        assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
+    }
+
+    #[test]
+    fn a_broken_pipe_is_found_under_its_context() {
+        let error = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("writing");
+        assert!(is_broken_pipe(&error));
+        assert!(!is_broken_pipe(&anyhow::anyhow!("else")));
+    }
+}

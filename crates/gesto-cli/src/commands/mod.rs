@@ -1,0 +1,21 @@
+//! One module for each command: its `Args` (part of the one definition in [`crate::cli`]) and its `run`.
+
+pub(crate) mod completions;
+pub(crate) mod detect;
+pub(crate) mod man;
+pub(crate) mod model;
+
+use std::process::ExitCode;
+
+use crate::cli::Command;
+use crate::console::Console;
+
+/// Runs one command; its error is shown by `main`.
+pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Detect(args) => detect::run(args, console),
+        Command::Model(args) => model::run(args, console),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(args, console),
+    }
+}

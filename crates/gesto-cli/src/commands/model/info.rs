@@ -1,0 +1,170 @@
+//! `gesto model info`: the network layer by layer.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gesto_engine::Model;
+use gesto_engine::model::{Graph, Op, ValueId};
+use serde::Serialize;
+
+use crate::values::Size;
+use crate::weights;
+
+/// Print layers, shapes, multiply-accumulates and parameters
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Model to look into instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Network input for which shapes and work are given
+    #[arg(long, value_name = "HxW", default_value = "320x224")]
+    size: Size,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let model = weights::load(args.model.as_deref())?;
+    let info = Info::new(&model, args.size);
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &info).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        info.print(&mut out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is known of a model at one input size.
+#[derive(Debug, Serialize)]
+struct Info<'a> {
+    height: usize,
+    width: usize,
+    parameters: usize,
+    /// Multiply-accumulates of one frame with every branch computed everywhere.
+    macs: usize,
+    anchor_points: usize,
+    heads: Vec<HeadInfo<'a>>,
+    metadata: BTreeMap<&'a str, &'a str>,
+    layers: Vec<Layer<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeadInfo<'a> {
+    name: &'a str,
+    classes: &'a [String],
+    keypoints: usize,
+}
+
+/// One operation of the graph.
+#[derive(Debug, Serialize)]
+struct Layer<'a> {
+    name: &'a str,
+    op: String,
+    /// Channels, height, width of each map read.
+    inputs: Vec<[usize; 3]>,
+    /// Channels, height, width of the map written.
+    output: [usize; 3],
+    parameters: usize,
+    macs: usize,
+}
+
+impl<'a> Info<'a> {
+    fn new(model: &'a Model, size: Size) -> Self {
+        let graph = model.graph();
+        let Size { height, width } = size;
+        // Only the description of the heads repeats what `heads` already says.
+        let metadata = model.metadata().iter().filter(|(key, _)| *key != "heads");
+        Self {
+            height,
+            width,
+            parameters: graph.parameters(),
+            macs: graph.macs(height, width),
+            anchor_points: graph.anchor_points(height, width),
+            heads: graph
+                .heads
+                .iter()
+                .map(|head| HeadInfo { name: &head.name, classes: &head.classes, keypoints: head.keypoints })
+                .collect(),
+            metadata: metadata.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+            layers: graph.ops.iter().map(|op| Layer::new(graph, op, size)).collect(),
+        }
+    }
+
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let width = self.layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0);
+        writeln!(
+            out,
+            "{:width$}  {:14} {:>14} {:>14} {:>10} {:>12}",
+            "layer", "op", "input", "output", "parameters", "MACs"
+        )?;
+        for layer in &self.layers {
+            let input = match layer.inputs.as_slice() {
+                [one] => shape(*one),
+                many => format!("{} maps", many.len()),
+            };
+            writeln!(
+                out,
+                "{:width$}  {:14} {input:>14} {:>14} {:>10} {:>12}",
+                layer.name,
+                layer.op,
+                shape(layer.output),
+                layer.parameters,
+                layer.macs
+            )?;
+        }
+        writeln!(out)?;
+        for head in &self.heads {
+            write!(out, "head {}: {} classes", head.name, head.classes.len())?;
+            if head.keypoints > 0 {
+                write!(out, ", {} keypoints", head.keypoints)?;
+            }
+            writeln!(out, " ({})", head.classes.join(", "))?;
+        }
+        writeln!(
+            out,
+            "{} x {}: {:.3} GMAC a frame, {} anchor points, {:.3} M parameters",
+            self.height,
+            self.width,
+            self.macs as f64 / 1e9,
+            self.anchor_points,
+            self.parameters as f64 / 1e6
+        )
+    }
+}
+
+impl<'a> Layer<'a> {
+    fn new(graph: &'a Graph, op: &Op, size: Size) -> Self {
+        let shape = |id: ValueId| {
+            let value = graph.value(id);
+            [value.channels, size.height / value.stride, size.width / value.stride]
+        };
+        let output = shape(op.output());
+        let (text, inputs, parameters, macs) = match op {
+            Op::Conv { conv, input, .. } => {
+                let conv = graph.conv(*conv);
+                let text = format!("conv {0}x{0} /{1}", conv.kernel, conv.stride);
+                let macs = conv.macs_per_cell() * output[1] * output[2];
+                (text, vec![shape(*input)], conv.parameters(), macs)
+            }
+            Op::Add { a, b, .. } => ("add".to_owned(), vec![shape(*a), shape(*b)], 0, 0),
+            Op::Slice { input, start, .. } => (format!("slice from {start}"), vec![shape(*input)], 0, 0),
+            Op::Concat { inputs, .. } => {
+                ("concat".to_owned(), inputs.iter().map(|&id| shape(id)).collect(), 0, 0)
+            }
+            Op::Upsample { input, .. } => ("upsample x2".to_owned(), vec![shape(*input)], 0, 0),
+            Op::MaxPool { size, input, .. } => (format!("max pool {size}x{size}"), vec![shape(*input)], 0, 0),
+        };
+        Self { name: &graph.value(op.output()).name, op: text, inputs, output, parameters, macs }
+    }
+}
+
+fn shape([channels, height, width]: [usize; 3]) -> String {
+    format!("{channels}x{height}x{width}")
+}
