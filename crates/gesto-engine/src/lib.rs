@@ -1,15 +1,20 @@
 //! Runs YOLOv8-style networks (gesture, person and keypoint heads) on the CPU.
 //!
 //! The way of the data: [`Model`] (a safetensors file, checked) -> [`Graph`](model::Graph) (layers as data)
-//! -> [`Network`] (buffers and steps for one input size and one instruction set) -> kernels.
+//! -> plan (buffers and steps for one input size and one instruction set) -> kernels. [`Network`] holds them
+//! together; [`reference`] is the same network evaluated plainly, for comparison.
 
 #![deny(unsafe_code)]
 
 pub mod error;
+pub mod isa;
+mod kernels;
 pub mod model;
 pub mod network;
+mod plan;
 pub mod reference;
 
 pub use error::{Error, ErrorKind, Result};
+pub use isa::Isa;
 pub use model::Model;
 pub use network::{Candidate, HeadMode, HeadOutput, Network, Options, Outputs};

@@ -1,8 +1,16 @@
 //! A network planned for one input size, ready to run frame after frame.
 
+use std::sync::{Arc, RwLock};
+
 use crate::error::{Error, ErrorKind, Result};
+use crate::isa::{Detected, Isa, Wish};
+use crate::kernels::frame;
+use crate::kernels::memory::Arena;
+use crate::kernels::select::Selection;
+use crate::kernels::team::Team;
 use crate::model::{DFL_BINS, Head, Model};
-use crate::reference::{self, Map};
+use crate::plan::layout::{Grid, LINE};
+use crate::plan::{Level, Plan};
 
 /// How to plan a [`Network`].
 #[derive(Debug, Clone)]
@@ -12,11 +20,13 @@ pub struct Options {
     pub threads: usize,
     /// Which anchor points get boxes and keypoints.
     pub heads: HeadMode,
+    /// The kernel tier; `None` takes the best that the machine has and `GESTO_ISA` allows.
+    pub isa: Option<Isa>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, heads: HeadMode::Lazy }
+        Self { threads: 1, heads: HeadMode::Lazy, isa: None }
     }
 }
 
@@ -48,41 +58,50 @@ pub struct Candidate {
 }
 
 /// What one frame gave, head by head. Borrowed from the network until the next frame.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Outputs<'a> {
     network: &'a Network,
 }
 
 /// The raw result of one head.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct HeadOutput<'a> {
     network: &'a Network,
     head: usize,
+    selection: std::sync::RwLockReadGuard<'a, Selection>,
 }
 
 /// A network planned for one input size.
+///
+/// Planning packs the weights for the machine's kernels and lays out all buffers; [`run`](Self::run) allocates nothing.
 #[derive(Debug)]
 pub struct Network {
-    model: Model,
-    height: usize,
-    width: usize,
+    heads: Arc<[Head]>,
+    plan: Arc<Plan>,
+    arena: Arena,
+    team: Team,
+    /// One a head. Threads of a frame take turns in writing and reading them; nobody else waits for a lock.
+    selections: Vec<RwLock<Selection>>,
     input: Vec<u8>,
-    maps: Vec<Map>,
-    candidates: Vec<Vec<Candidate>>,
+    limits: Vec<f32>,
+    mode: HeadMode,
 }
 
 /// The largest accepted input, in pixels: four times 4K.
 const MAX_PIXELS: usize = 4 * 3840 * 2160;
+/// More threads than any machine that splits one small frame.
+const MAX_THREADS: usize = 256;
 
 impl Network {
     /// Plans `model` for pictures of `height` x `width`.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] when a side is 0, not a multiple of the coarsest stride (32), or the picture is too large;
-    /// [`ErrorKind::Config`] when `threads` is 0.
+    /// [`ErrorKind::Config`] when `threads` is 0 or absurd, or `GESTO_ISA` is not understood;
+    /// [`ErrorKind::Unsupported`] when the tier asked for is not to be had on this machine.
     pub fn new(model: &Model, height: usize, width: usize, options: &Options) -> Result<Self> {
         let stride = model.graph().max_stride();
-        if height == 0 || width == 0 || height % stride != 0 || width % stride != 0 {
+        if height == 0 || width == 0 || !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
             let message = format!(
                 "a network input of {height} x {width} is not possible: both sides must be multiples of {stride}"
             );
@@ -93,35 +112,86 @@ impl Network {
                 format!("a network input of {height} x {width} is too large: at most {MAX_PIXELS} pixels");
             return Err(Error::new(ErrorKind::Shape, message));
         }
-        if options.threads == 0 {
-            return Err(Error::new(ErrorKind::Config, "at least one thread is needed"));
+        if options.threads == 0 || options.threads > MAX_THREADS {
+            let message = format!("{} threads are not possible: 1 to {MAX_THREADS}", options.threads);
+            return Err(Error::new(ErrorKind::Config, message));
         }
-        Ok(Self {
-            model: model.clone(),
-            height,
-            width,
-            input: vec![0; height * width * 3],
-            maps: Vec::new(),
-            candidates: vec![Vec::new(); model.graph().heads.len()],
-        })
+        let wish = match options.isa {
+            Some(isa) => Wish::force(isa),
+            None => Wish::from_env()?,
+        };
+        let token = Detected::get().best(&wish)?;
+        let plan = Arc::new(Plan::new(model, Grid { height, width }, token)?);
+        Ok(Self::with_plan(plan, model.graph().heads.clone().into(), options.threads, options.heads))
+    }
+
+    fn with_plan(plan: Arc<Plan>, heads: Arc<[Head]>, threads: usize, mode: HeadMode) -> Self {
+        let selections = plan.levels.iter().enumerate().map(|(head, levels)| {
+            let steps = || plan.lazy.iter().flatten().filter(move |lazy| lazy.head == head);
+            let reaches = 1 + steps().map(|lazy| lazy.reach).max().unwrap_or(0);
+            let tiles = |level| {
+                let step = &steps().find(|lazy| lazy.level == level).expect("every level has boxes").step;
+                (step.tiles.len(), plan.kernels.reach(step))
+            };
+            RwLock::new(Selection::new(levels, reaches, tiles))
+        });
+        Self {
+            heads,
+            arena: Arena::new(plan.arena_size),
+            team: Team::new(threads),
+            selections: selections.collect(),
+            input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],
+            limits: vec![0.0; plan.levels.len()],
+            mode,
+            plan,
+        }
+    }
+
+    /// Another network of the same plan, to run other frames at the same time: it shares the packed weights and has its
+    /// own buffers and threads.
+    #[must_use]
+    pub fn fork(&self, threads: usize) -> Self {
+        Self::with_plan(
+            Arc::clone(&self.plan),
+            Arc::clone(&self.heads),
+            threads.clamp(1, MAX_THREADS),
+            self.mode,
+        )
     }
 
     /// Height of the network input in pixels.
     #[must_use]
     pub fn height(&self) -> usize {
-        self.height
+        self.plan.input.grid.height
     }
 
     /// Width of the network input in pixels.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.width
+        self.plan.input.grid.width
     }
 
     /// The heads, in file order.
     #[must_use]
     pub fn heads(&self) -> &[Head] {
-        &self.model.graph().heads
+        &self.heads
+    }
+
+    /// The kernel tier that runs it.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.plan.kernels.isa()
+    }
+
+    /// Threads that share one frame.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.team.size()
+    }
+
+    /// Which anchor points get boxes and keypoints from the next frame on.
+    pub fn set_heads(&mut self, mode: HeadMode) {
+        self.mode = mode;
     }
 
     /// The picture that [`run`](Self::run) reads: `height * width` pixels of 8-bit RGB, row by row.
@@ -137,40 +207,27 @@ impl Network {
     /// # Panics
     /// When `thresholds` has another length than [`heads`](Self::heads).
     pub fn run(&mut self, thresholds: &[f32]) -> Outputs<'_> {
-        assert_eq!(thresholds.len(), self.heads().len(), "one threshold for each head");
-        self.maps = reference::run(&self.model, &self.input, self.height, self.width, reference::exact);
-        for (h, &threshold) in thresholds.iter().enumerate() {
-            let head = &self.model.graph().heads[h];
-            let limit = (threshold / (1.0 - threshold)).ln();
-            self.candidates[h].clear();
-            let mut anchor = 0;
-            for (level, maps) in head.levels.iter().enumerate() {
-                let map = &self.maps[maps.classes.index()];
-                for y in 0..map.height {
-                    for x in 0..map.width {
-                        let (mut class, mut logit) = (0, f32::NEG_INFINITY);
-                        for (c, &v) in map.cell(y, x).iter().enumerate() {
-                            if v > logit {
-                                (class, logit) = (c as u32, v);
-                            }
-                        }
-                        if logit >= limit {
-                            self.candidates[h].push(Candidate {
-                                anchor,
-                                level: level as u32,
-                                y: y as u32,
-                                x: x as u32,
-                                class,
-                                logit,
-                            });
-                        }
-                        anchor += 1;
-                    }
-                }
-            }
+        assert_eq!(thresholds.len(), self.heads.len(), "one threshold for each head");
+        for (limit, &threshold) in self.limits.iter_mut().zip(thresholds) {
+            *limit = logit(threshold);
         }
+        let job = frame::Job { rgb: &self.input, limits: &self.limits, dense: self.mode == HeadMode::Dense };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
     }
+
+    fn level(&self, head: usize, candidate: &Candidate) -> (&Level, usize) {
+        let level = &self.plan.levels[head][candidate.level as usize];
+        let (y, x) = (candidate.y as usize, candidate.x as usize);
+        assert!(y < level.grid.height && x < level.grid.width, "a candidate of this network");
+        (level, (y * level.grid.pitch() + x) * LINE)
+    }
+}
+
+/// The logit of a probability; never below the logits of channels that only fill a plane.
+fn logit(probability: f32) -> f32 {
+    let p = f64::from(probability.clamp(0.0, 1.0));
+    ((p / (1.0 - p)).ln() as f32).max(-1e20)
 }
 
 impl<'a> Outputs<'a> {
@@ -180,34 +237,35 @@ impl<'a> Outputs<'a> {
     /// When there is no such head.
     #[must_use]
     pub fn head(&self, head: usize) -> HeadOutput<'a> {
-        assert!(head < self.network.heads().len(), "head {head} exists");
-        HeadOutput { network: self.network, head }
+        let selection = self.network.selections[head].read().unwrap_or_else(|broken| broken.into_inner());
+        HeadOutput { network: self.network, head, selection }
     }
 }
 
-impl<'a> HeadOutput<'a> {
+impl HeadOutput<'_> {
     /// Anchor points that passed the threshold, in anchor order.
     #[must_use]
-    pub fn candidates(&self) -> &'a [Candidate] {
-        &self.network.candidates[self.head]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.selection.candidates
     }
 
     /// Distribution logits of a candidate's box sides: left, top, right, bottom, [`DFL_BINS`] each.
     #[must_use]
     pub fn box_logits(&self, candidate: &Candidate) -> [f32; 4 * DFL_BINS] {
-        let level = &self.network.heads()[self.head].levels[candidate.level as usize];
-        let map = &self.network.maps[level.boxes.index()];
-        map.cell(candidate.y as usize, candidate.x as usize).try_into().expect("a box has 64 logits")
+        let (level, cell) = self.network.level(self.head, candidate);
+        let mut logits = [0.0; 4 * DFL_BINS];
+        for (to, &plane) in logits.as_chunks_mut::<16>().0.iter_mut().zip(&level.boxes) {
+            *to = self.network.arena.f32x16(plane + cell);
+        }
+        logits
     }
 
     /// Writes a candidate's raw `x, y, visibility` of each keypoint into `out`, whose length is three times the
     /// head's keypoints.
     pub fn keypoints(&self, candidate: &Candidate, out: &mut [f32]) {
-        let level = &self.network.heads()[self.head].levels[candidate.level as usize];
-        if let Some(id) = level.keypoints {
-            out.copy_from_slice(
-                self.network.maps[id.index()].cell(candidate.y as usize, candidate.x as usize),
-            );
+        let (level, cell) = self.network.level(self.head, candidate);
+        for (to, &plane) in out.chunks_mut(16).zip(&level.keypoints) {
+            to.copy_from_slice(&self.network.arena.f32x16(plane + cell)[..to.len()]);
         }
     }
 }

@@ -1,0 +1,239 @@
+//! Instruction sets: what the processor has, what the operating system grants, what the user allows.
+//!
+//! A [`Token`] proves that the instructions of its tier can be executed. Only [`Detected`] makes one, and every
+//! kernel that uses special instructions asks for it; that is the whole argument why no kernel dies of an
+//! illegal instruction.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels;
+
+/// A kernel tier, best first. Names are `{arch}-{number format}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Isa {
+    /// Intel's matrix unit, bf16 products summed in f32.
+    AmxBf16,
+    /// AVX-512, f32.
+    Avx512F32,
+    /// AVX-512 with bf16 dot products summed in f32.
+    Avx512Bf16,
+    /// AVX2 with FMA, f32.
+    Avx2F32,
+    /// Plain Rust, vectorised by the compiler for whatever it is built for; f32.
+    Portable,
+}
+
+impl Isa {
+    /// Every tier, in the order in which [`Detected::best`] prefers them.
+    ///
+    /// AVX-512 f32 stands before bf16 dot products: Sapphire and Emerald Rapids issue one `vdpbf16ps` in the time of
+    /// four `vfmadd231ps`, so the dot product does half the multiplications a second.
+    pub const ALL: [Isa; 3] = [Isa::Avx512F32, Isa::Avx2F32, Isa::Portable];
+
+    /// The tier's name, as `GESTO_ISA` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::AmxBf16 => "amx-bf16",
+            Isa::Avx512F32 => "avx512-f32",
+            Isa::Avx512Bf16 => "avx512-bf16",
+            Isa::Avx2F32 => "avx2-f32",
+            Isa::Portable => "portable",
+        }
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Isa {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
+            let known: Vec<_> = Isa::ALL.iter().map(|isa| isa.name()).collect();
+            Error::new(
+                ErrorKind::Config,
+                format!("unknown instruction set {name:?}; known are {}", known.join(", ")),
+            )
+        })
+    }
+}
+
+/// Proof that a tier's instructions run on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token(Isa);
+
+impl Token {
+    /// The tier it stands for.
+    #[must_use]
+    pub fn isa(self) -> Isa {
+        self.0
+    }
+}
+
+/// What this machine offers.
+#[derive(Debug, Clone)]
+pub struct Detected {
+    /// For each tier: nothing when it is there, else why it is not.
+    missing: [Option<String>; Isa::ALL.len()],
+}
+
+impl Detected {
+    /// Looks once; later calls give the first answer.
+    #[must_use]
+    pub fn get() -> &'static Self {
+        static DETECTED: OnceLock<Detected> = OnceLock::new();
+        DETECTED.get_or_init(|| Detected { missing: Isa::ALL.map(|isa| why_missing(isa).err()) })
+    }
+
+    /// Why a tier is not to be had; `None` when it is.
+    #[must_use]
+    pub fn missing(&self, isa: Isa) -> Option<&str> {
+        let at = Isa::ALL.iter().position(|&other| other == isa).expect("ALL holds every tier");
+        self.missing[at].as_deref()
+    }
+
+    /// The token of a tier.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the reason when this machine lacks it.
+    pub fn token(&self, isa: Isa) -> Result<Token> {
+        match self.missing(isa) {
+            None => Ok(Token(isa)),
+            Some(why) => Err(Error::new(ErrorKind::Unsupported, format!("{isa} is not available: {why}"))),
+        }
+    }
+
+    /// The best tier that `wish` allows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the wish forces a tier that is missing, or forbids all there are.
+    pub fn best(&self, wish: &Wish) -> Result<Token> {
+        if let Some(isa) = wish.forced {
+            return self.token(isa);
+        }
+        let allowed =
+            Isa::ALL.into_iter().find(|isa| !wish.forbidden.contains(isa) && self.missing(*isa).is_none());
+        allowed
+            .map(Token)
+            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "every instruction set is forbidden"))
+    }
+}
+
+/// What the user wants of the choice: one tier forced, or some forbidden.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wish {
+    forced: Option<Isa>,
+    forbidden: Vec<Isa>,
+}
+
+impl Wish {
+    /// Exactly this tier.
+    #[must_use]
+    pub fn force(isa: Isa) -> Self {
+        Self { forced: Some(isa), forbidden: Vec::new() }
+    }
+
+    /// The environment variable `GESTO_ISA`: a tier's name forces it, names with a minus sign before them
+    /// (`-amx-bf16,-avx512-f32`) are forbidden; unset or empty leaves the choice free.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an unknown name.
+    pub fn from_env() -> Result<Self> {
+        match std::env::var("GESTO_ISA") {
+            Ok(text) => text.parse(),
+            Err(_) => Ok(Self::default()),
+        }
+    }
+}
+
+impl FromStr for Wish {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut wish = Wish::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            match part.strip_prefix('-') {
+                Some(name) => wish.forbidden.push(name.parse()?),
+                None if wish.forced.is_some() => {
+                    let message = format!("GESTO_ISA={text:?} forces two instruction sets");
+                    return Err(Error::new(ErrorKind::Config, message));
+                }
+                None => wish.forced = Some(part.parse()?),
+            }
+        }
+        Ok(wish)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn why_missing(isa: Isa) -> std::result::Result<(), String> {
+    macro_rules! need {
+        ($($feature:tt),*) => {{$(
+            if !std::arch::is_x86_feature_detected!($feature) {
+                return Err(format!("the processor or the operating system does not offer {}", $feature));
+            }
+        )*}};
+    }
+    match isa {
+        Isa::Portable => {}
+        Isa::Avx2F32 => need!("avx2", "fma", "f16c"),
+        Isa::Avx512F32 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"),
+        Isa::Avx512Bf16 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma"),
+        Isa::AmxBf16 => {
+            // The kernel's epilogue is AVX-512; every processor with the matrix unit has it.
+            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma");
+            kernels::amx::detect::bf16()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn why_missing(isa: Isa) -> std::result::Result<(), String> {
+    match isa {
+        Isa::Portable => Ok(()),
+        _ => Err(format!("this program is built for {}", std::env::consts::ARCH)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_read() {
+        assert_eq!("".parse::<Wish>().unwrap(), Wish::default());
+        assert_eq!("avx2-f32".parse::<Wish>().unwrap(), Wish::force(Isa::Avx2F32));
+        let wish: Wish = "-amx-bf16, -avx512-f32".parse().unwrap();
+        assert_eq!(wish.forbidden, [Isa::AmxBf16, Isa::Avx512F32]);
+        assert_eq!("sse9".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!("portable,avx2-f32".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn the_choice_obeys_the_wish() {
+        let detected = Detected::get();
+        assert_eq!(detected.best(&Wish::force(Isa::Portable)).unwrap().isa(), Isa::Portable);
+        let none = Wish { forced: None, forbidden: Isa::ALL.to_vec() };
+        assert_eq!(detected.best(&none).unwrap_err().kind(), ErrorKind::Unsupported);
+        for isa in Isa::ALL {
+            match detected.missing(isa) {
+                None => assert_eq!(detected.best(&Wish::force(isa)).unwrap().isa(), isa),
+                Some(why) => {
+                    println!("skipped: {isa} ({why})");
+                    assert_eq!(detected.best(&Wish::force(isa)).unwrap_err().kind(), ErrorKind::Unsupported);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Convolution in f32, written once for every vector width.
+//!
+//! A tile is `P` output cells by `C` chunks of 16 channels, held in registers while all taps of the window go by. For
+//! each number of a tap's cache line: load the `16 C` weights that it meets, multiply them with that number of
+//! each of the `P` cells. Nothing is copied or rearranged at run time: an unpadded window, a stride and
+//! a concatenation are only other tap offsets (see [`plan`](crate::plan)).
+
+use super::memory::SharedArena;
+use super::vector::{Vector, silu};
+use crate::model::Activation;
+use crate::plan::layout::LINE;
+use crate::plan::{ConvStep, Share, Tile};
+
+/// Runs one thread's share of a convolution with tiles of `P` cells by up to two chunks.
+///
+/// # Safety
+/// The processor executes `V`'s instructions; `step` belongs to the plan of `arena` and `weights`, and
+/// `tiles[share.tiles]` are tiles of the step or, without stride, begin at any cell of its run; no other thread
+/// writes what these tiles read or touches what they write.
+#[inline(always)]
+pub(super) unsafe fn run<V: Vector, const P: usize>(
+    step: &ConvStep,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    tiles: &[Tile],
+    share: Share,
+) {
+    for block in &step.blocks[share.blocks] {
+        let work = Work {
+            step,
+            arena,
+            weights: weights[block.weights..].as_ptr().cast(),
+            bias: weights[step.bias..].as_ptr().cast(),
+            first: block.chunks.start,
+        };
+        for tile in &tiles[share.tiles.clone()] {
+            // SAFETY: passed on from the caller; a block has one or two chunks.
+            unsafe {
+                match (block.chunks.len(), step.row) {
+                    (1, 32) => work.tile::<V, P, 1, 32>(tile),
+                    (1, 64) => work.tile::<V, P, 1, 64>(tile),
+                    (1, row) => work.tile_any_row::<V, P, 1>(tile, row),
+                    (2, 64) => work.tile::<V, P, 2, 64>(tile),
+                    (_, 128) => work.tile::<V, P, 2, 128>(tile),
+                    (_, row) => work.tile_any_row::<V, P, 2>(tile, row),
+                }
+            }
+        }
+    }
+}
+
+/// What all tiles of one block share.
+struct Work<'a> {
+    step: &'a ConvStep,
+    arena: SharedArena<'a>,
+    weights: *const f32,
+    bias: *const f32,
+    /// First chunk.
+    first: usize,
+}
+
+impl Work<'_> {
+    /// `ROW` is the distance in bytes between the inputs of neighbouring output cells, so that the compiler can put
+    /// it into addresses.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn tile<V: Vector, const P: usize, const C: usize, const ROW: usize>(&self, tile: &Tile) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.tile_any_row::<V, P, C>(tile, ROW) }
+    }
+
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn tile_any_row<V: Vector, const P: usize, const C: usize>(&self, tile: &Tile, row: usize) {
+        let mut sums = [[V::zero(); C]; P];
+        let mut weights = self.weights;
+        let from = (tile.input as usize * self.step.input_cell) as isize;
+        for tap in &self.step.taps {
+            let line: *const u8 = self.arena.at_signed(tap.bytes + from);
+            for lane in 0..tap.lanes as usize {
+                // SAFETY: the plan checked that all lines of the tile lie in the arena, and packed 16 C weights
+                // for each lane of each tap.
+                unsafe {
+                    let mut w = [V::zero(); C];
+                    for (c, w) in w.iter_mut().enumerate() {
+                        *w = V::load(weights.add(16 * c));
+                    }
+                    weights = weights.add(16 * C);
+                    for (p, sums) in sums.iter_mut().enumerate() {
+                        let number = V::splat(*line.add(p * row + 4 * lane).cast::<f32>());
+                        for c in 0..C {
+                            sums[c] = V::mul_add(number, w[c], sums[c]);
+                        }
+                    }
+                }
+            }
+        }
+        // SAFETY: passed on from the caller.
+        unsafe { self.finish(tile, &sums) }
+    }
+
+    /// Bias, activation, residual, and zeros on the borders.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn finish<V: Vector, const P: usize, const C: usize>(&self, tile: &Tile, sums: &[[V; C]; P]) {
+        let first = tile.output as usize;
+        let inside = self.step.cells.inside(first);
+        for c in 0..C {
+            let chunk = self.step.chunks[self.first + c];
+            // SAFETY: a bias of 16 numbers for each chunk.
+            let bias = unsafe { V::load(self.bias.add(16 * (self.first + c))) };
+            for (p, sums) in sums.iter().enumerate() {
+                if p >= tile.count as usize {
+                    break;
+                }
+                let mut x = V::add(sums[c], bias);
+                // SAFETY: the plan checked output, residual and partial sums for all cells of the run, and the
+                // tile's cells are among them.
+                unsafe {
+                    if let Some(partial) = chunk.partial {
+                        let cell = self.step.cells.halved[first + p] as usize;
+                        x = V::add(x, V::load(self.arena.at(partial + cell * LINE).cast()));
+                    }
+                    if self.step.activation == Activation::Silu {
+                        x = silu(x);
+                    }
+                    if let Some(residual) = chunk.residual {
+                        x = V::add(x, V::load(self.arena.at(residual + (first + p) * LINE).cast()));
+                    }
+                    if inside >> p & 1 == 0 {
+                        x = V::zero();
+                    }
+                    x.store(self.arena.at(chunk.output + (first + p) * LINE).cast());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! One frame: the steps of a plan, run by a team.
+
+use std::sync::RwLock;
+
+use super::memory::{Arena, SharedArena};
+use super::select::Selection;
+use super::team::Team;
+use super::{input, pool};
+use crate::plan::{ConvStep, Plan, Step, Tile};
+
+/// What a frame is computed from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    /// 8-bit RGB at the network's size.
+    pub(crate) rgb: &'a [u8],
+    /// For each head the least class logit of a candidate.
+    pub(crate) limits: &'a [f32],
+    /// Boxes and keypoints everywhere.
+    pub(crate) dense: bool,
+}
+
+/// Runs all steps; afterwards `arena` holds the raw maps and `selections` the candidates.
+pub(crate) fn run(
+    plan: &Plan,
+    arena: &mut Arena,
+    team: &mut Team,
+    selections: &[RwLock<Selection>],
+    job: Job<'_>,
+) {
+    assert!(arena.len() >= plan.arena_size, "the arena was made for this plan");
+    assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
+    let (size, arena) = (team.size(), arena.shared());
+    team.run(|index, barrier| {
+        let member = Member { plan, arena, index, size };
+        let height = plan.input.grid.height;
+        let rows = height * index / size..height * (index + 1) / size;
+        // SAFETY: the plane is the plan's, and each member fills other rows.
+        unsafe { input::fill(plan.input, plan.kernels.format(), arena, job.rgb, rows) };
+        for stage in &plan.dense {
+            barrier.wait();
+            stage.iter().for_each(|step| member.step(step));
+        }
+        barrier.wait();
+        for (head, selection) in selections.iter().enumerate().skip(index).step_by(size) {
+            let mut selection = selection.write().unwrap_or_else(|broken| broken.into_inner());
+            // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
+            unsafe { selection.collect(&plan.levels[head], arena, job.limits[head], job.dense) };
+        }
+        for stage in &plan.lazy {
+            barrier.wait();
+            for lazy in stage {
+                let selection = selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
+                let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
+                member.conv(&lazy.step, tiles);
+            }
+        }
+    });
+}
+
+/// One thread of a team at work on a frame.
+struct Member<'a> {
+    plan: &'a Plan,
+    arena: SharedArena<'a>,
+    index: usize,
+    size: usize,
+}
+
+impl Member<'_> {
+    fn step(&self, step: &Step) {
+        match step {
+            Step::Conv(step) => self.conv(step, &step.tiles),
+            Step::Pool(step) => {
+                for planes in step.planes.iter().skip(self.index).step_by(self.size) {
+                    // SAFETY: the planes are the plan's, and each member takes other ones.
+                    unsafe { pool::run(step, self.arena, planes, self.plan.kernels.format()) };
+                }
+            }
+        }
+    }
+
+    fn conv(&self, step: &ConvStep, tiles: &[Tile]) {
+        let share = step.share(self.index, self.size, tiles.len());
+        // SAFETY: step, arena and weights are the plan's; tiles are the step's own, or `Selection`'s, which begin in the
+        // run and end within it; members write other tiles or other chunks, and a stage's steps other planes.
+        unsafe { self.plan.kernels.conv(step, self.arena, self.plan.weights.bytes(), tiles, share) };
+    }
+}

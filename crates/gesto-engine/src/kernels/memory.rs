@@ -1,0 +1,131 @@
+//! Memory in cache lines: packed weights, and the arena that holds every feature map of one network.
+
+use std::cell::UnsafeCell;
+
+use crate::plan::layout::LINE;
+
+/// One cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
+/// Bytes that begin on a cache line.
+#[derive(Clone)]
+pub(crate) struct Lines(Box<[Line]>);
+
+impl Lines {
+    /// `len` zeros, rounded up to whole lines.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self(vec![Line([0; LINE]); len.div_ceil(LINE)].into_boxed_slice())
+    }
+
+    /// A copy of `bytes`, followed by zeros up to a whole line.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        let mut lines = Self::zeros(bytes.len());
+        lines.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        lines
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: a line is 64 bytes without padding, so the slice covers exactly the boxed lines.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`; the exclusive borrow of self covers the lines.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LINE) }
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lines({} bytes)", self.0.len() * LINE)
+    }
+}
+
+/// The feature maps of one network. Between frames it is ordinary memory; within a frame the threads of a team write
+/// disjoint parts of it through [`Arena::shared`].
+pub(crate) struct Arena(Box<[UnsafeCell<Line>]>);
+
+// SAFETY: shared access goes through raw pointers that only `shared` gives, whose users keep their writes disjoint; the
+// safe methods read, and take the exclusive borrow that `shared` takes.
+unsafe impl Sync for Arena {}
+
+impl Arena {
+    /// `len` zeros: the borders of all planes are in place.
+    pub(crate) fn new(len: usize) -> Self {
+        (0..len.div_ceil(LINE))
+            .map(|_| UnsafeCell::new(Line([0; LINE])))
+            .collect::<Vec<_>>()
+            .into_boxed_slice()
+            .into()
+    }
+
+    /// Bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() * LINE
+    }
+
+    /// The way in for kernels of one frame.
+    pub(crate) fn shared(&mut self) -> SharedArena<'_> {
+        SharedArena { start: UnsafeCell::raw_get(self.0.as_ptr()).cast(), len: self.len(), arena: self }
+    }
+
+    /// 16 numbers at a byte offset.
+    ///
+    /// # Panics
+    /// When they do not lie in the arena, or the offset is not a multiple of 4.
+    pub(crate) fn f32x16(&self, offset: usize) -> [f32; 16] {
+        assert!(offset + LINE <= self.len() && offset.is_multiple_of(4));
+        // SAFETY: in bounds and aligned by the assertion; no kernel runs, since `shared` holds an exclusive borrow.
+        unsafe { self.0.as_ptr().cast::<u8>().add(offset).cast::<[f32; 16]>().read() }
+    }
+
+    /// The bytes, to fill or inspect between frames.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = self.len();
+        // SAFETY: the exclusive borrow rules out every other access; lines have no padding.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
+    }
+}
+
+impl From<Box<[UnsafeCell<Line>]>> for Arena {
+    fn from(lines: Box<[UnsafeCell<Line>]>) -> Self {
+        Self(lines)
+    }
+}
+
+impl std::fmt::Debug for Arena {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Arena({} bytes)", self.len())
+    }
+}
+
+/// The arena while a team works on a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedArena<'a> {
+    start: *mut u8,
+    len: usize,
+    arena: &'a Arena,
+}
+
+// SAFETY: it is a pointer into an arena that outlives it; what is read and written through it is the users' argument.
+unsafe impl Send for SharedArena<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for SharedArena<'_> {}
+
+impl SharedArena<'_> {
+    /// The address of a byte offset.
+    #[inline(always)]
+    pub(crate) fn at(self, offset: usize) -> *mut u8 {
+        debug_assert!(offset < self.len && self.arena.len() == self.len);
+        // In bounds wherever it is used; `wrapping_add` keeps this function safe.
+        self.start.wrapping_add(offset)
+    }
+
+    /// The address of the byte `offset` from the start, which may lie before it until a tile is added.
+    #[inline(always)]
+    pub(crate) fn at_signed(self, offset: isize) -> *mut u8 {
+        self.start.wrapping_offset(offset)
+    }
+}

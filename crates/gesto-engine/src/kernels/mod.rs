@@ -1,0 +1,111 @@
+//! Everything that touches raw memory or special instructions: the one place with `unsafe` code.
+//!
+//! Kernels trust the plan: every offset in a step was checked against the arena and the weights when the plan was made
+//! (`Plan::check`), and steps that run side by side write different planes or different cells.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod conv_f32;
+pub(crate) mod frame;
+mod input;
+pub(crate) mod memory;
+mod pool;
+mod portable;
+pub(crate) mod select;
+pub(crate) mod team;
+mod vector;
+
+use self::memory::SharedArena;
+use crate::isa::{Isa, Token};
+use crate::plan::layout::{Format, Grid};
+use crate::plan::{Block, ConvStep, Share, Tile};
+
+/// The kernels of one tier. Holding one is proof that the machine runs them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kernels {
+    token: Token,
+}
+
+impl Kernels {
+    pub(crate) fn new(token: Token) -> Self {
+        Self { token }
+    }
+
+    pub(crate) fn isa(self) -> Isa {
+        self.token.isa()
+    }
+
+    /// Number format of the activations and weights that the tier works on.
+    pub(crate) fn format(self) -> Format {
+        match self.isa() {
+            Isa::AmxBf16 | Isa::Avx512Bf16 => Format::Bf16,
+            Isa::Avx512F32 | Isa::Avx2F32 | Isa::Portable => Format::F32,
+        }
+    }
+
+    /// Output cells of one tile of a convolution.
+    pub(crate) fn tile_cells(self, output: Grid, stride: usize) -> usize {
+        match self.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 => amx::cells(output, stride),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 | Isa::Avx512F32 => avx512::cells(output, stride),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2F32 => avx2::CELLS,
+            _ => portable::CELLS,
+        }
+    }
+
+    /// How many chunks of 16 output channels a kernel computes together, of `chunks` in all.
+    pub(crate) fn chunks_per_block(self, chunks: usize) -> usize {
+        match self.isa() {
+            Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 => chunks.min(2),
+            _ => 1,
+        }
+    }
+
+    /// Output cells whose inputs a tile may read.
+    pub(crate) fn reach(self, step: &ConvStep) -> usize {
+        self.tile_cells(step.cells.grid, step.row / step.input_cell)
+    }
+
+    /// Bytes of packed weights that a block reads.
+    pub(crate) fn block_bytes(self, step: &ConvStep, block: &Block) -> usize {
+        let line = 64 * block.chunks.len();
+        match self.format() {
+            Format::F32 => step.taps.iter().map(|tap| tap.lanes as usize * line).sum(),
+            Format::Bf16 => step.taps.len() * 16 * line,
+        }
+    }
+
+    /// One thread's share of a convolution over `tiles`.
+    ///
+    /// # Safety
+    /// `step` belongs to the plan of `arena` and `weights`; `tiles` are the step's, or, without stride, begin at any cell of
+    /// its run and end within it; no other thread writes what they read or touches what they write.
+    unsafe fn conv(
+        self,
+        step: &ConvStep,
+        arena: SharedArena<'_>,
+        weights: &[u8],
+        tiles: &[Tile],
+        share: Share,
+    ) {
+        // SAFETY: the token proves the instructions; the rest is passed on from the caller.
+        unsafe {
+            match self.isa() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512F32 => avx512::conv(step, arena, weights, tiles, share),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2F32 => avx2::conv(step, arena, weights, tiles, share),
+                _ => portable::conv(step, arena, weights, tiles, share),
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Plain Rust: the compiler vectorises it for the target it builds for (SSE2, NEON, ...).
+
+use super::conv_f32;
+use super::memory::SharedArena;
+use super::vector::Vector;
+use crate::plan::{ConvStep, Share, Tile};
+
+/// Cells of a tile: 4 by 16 numbers fill SSE2's and NEON's registers.
+pub(super) const CELLS: usize = 4;
+
+#[derive(Clone, Copy)]
+struct Plain([f32; 16]);
+
+impl Plain {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Vector for Plain {
+    #[inline(always)]
+    fn zero() -> Self {
+        Self([0.0; 16])
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        Self([x; 16])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller gives 16 readable numbers.
+        Self(unsafe { from.cast::<[f32; 16]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller gives room for 16 numbers.
+        unsafe { to.cast::<[f32; 16]>().write(self.0) }
+    }
+
+    #[inline(always)]
+    fn add(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn div(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn min(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn max(a: Self, b: Self) -> Self {
+        a.zip(b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn mul_add(a: Self, b: Self, c: Self) -> Self {
+        // Not `f32::mul_add`: without a fused instruction that is a slow library call.
+        Self(std::array::from_fn(|i| a.0[i] * b.0[i] + c.0[i]))
+    }
+
+    #[inline(always)]
+    fn scale(x: Self, n: Self) -> Self {
+        x.zip(n, |x, n| x * f32::from_bits(((n as i32 + 127) << 23) as u32))
+    }
+}
+
+/// One thread's share of a convolution.
+///
+/// # Safety
+/// As [`conv_f32::run`]; every processor executes these instructions.
+pub(super) unsafe fn conv(
+    step: &ConvStep,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    tiles: &[Tile],
+    share: Share,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { conv_f32::run::<Plain, CELLS>(step, arena, weights, tiles, share) }
+}

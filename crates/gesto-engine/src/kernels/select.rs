@@ -1,0 +1,194 @@
+//! Which anchor points pass the threshold, and which cells their boxes and keypoints need.
+
+use super::memory::SharedArena;
+use crate::network::Candidate;
+use crate::plan::layout::{Grid, LINE};
+use crate::plan::{Level, Tile};
+
+/// One head's candidates, and the tiles that its lazy steps run. Made once, refilled every frame.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    pub(crate) candidates: Vec<Candidate>,
+    /// `[level][reach]`
+    tiles: Vec<Vec<TileList>>,
+    /// One bit for each cell of a level.
+    needed: Vec<u64>,
+}
+
+/// Tiles to run, or none listed because the dense list is no longer.
+#[derive(Debug)]
+struct TileList {
+    tiles: Vec<Tile>,
+    dense: bool,
+    dense_len: usize,
+    /// Cells of one tile.
+    cells: usize,
+}
+
+impl Selection {
+    /// Room for every anchor point. `tiles(level)` gives the number of the level's dense tiles and their length in cells.
+    pub(crate) fn new(levels: &[Level], reaches: usize, tiles: impl Fn(usize) -> (usize, usize)) -> Self {
+        let anchors = levels.iter().map(|level| level.grid.height * level.grid.width).sum();
+        let words = levels.iter().map(|level| level.grid.run().div_ceil(64)).max().unwrap_or(0);
+        let list = |level| {
+            let (dense_len, cells) = tiles(level);
+            TileList { tiles: Vec::with_capacity(dense_len), dense: true, dense_len, cells }
+        };
+        Self {
+            candidates: Vec::with_capacity(anchors),
+            tiles: (0..levels.len()).map(|level| (0..reaches).map(|_| list(level)).collect()).collect(),
+            needed: vec![0; words],
+        }
+    }
+
+    /// The tiles that a lazy step of this level and reach runs; `None` for all of them.
+    pub(crate) fn tiles(&self, level: usize, reach: usize) -> Option<&[Tile]> {
+        let list = &self.tiles[level][reach];
+        (!list.dense).then_some(&list.tiles)
+    }
+
+    /// Collects the candidates of one frame: anchor points with a class logit of at least `limit`.
+    ///
+    /// # Safety
+    /// `levels` belong to `arena`'s plan; no thread writes the class planes meanwhile.
+    pub(super) unsafe fn collect(
+        &mut self,
+        levels: &[Level],
+        arena: SharedArena<'_>,
+        limit: f32,
+        dense: bool,
+    ) {
+        self.candidates.clear();
+        let mut anchor = 0;
+        for (index, level) in levels.iter().enumerate() {
+            let begin = self.candidates.len();
+            // SAFETY: passed on from the caller.
+            anchor = unsafe { scan(index, level, arena, limit, anchor, &mut self.candidates) };
+            let found = &self.candidates[begin..];
+            for (reach, list) in self.tiles[index].iter_mut().enumerate() {
+                list.dense = dense || !list.cover(found, level.grid, reach, &mut self.needed);
+            }
+        }
+    }
+}
+
+/// Looks through one level; gives the number of the anchor point after its last.
+///
+/// # Safety
+/// As [`Selection::collect`].
+unsafe fn scan(
+    index: usize,
+    level: &Level,
+    arena: SharedArena<'_>,
+    limit: f32,
+    mut anchor: u32,
+    found: &mut Vec<Candidate>,
+) -> u32 {
+    let Grid { height, width } = level.grid;
+    for y in 0..height {
+        for x in 0..width {
+            let cell = (y * level.grid.pitch() + x) * LINE;
+            let mut passes = false;
+            for &plane in &level.classes {
+                // SAFETY: the cell lies inside the plane, 16 numbers of f32.
+                let logits = unsafe { arena.at(plane + cell).cast::<[f32; 16]>().read() };
+                passes |= logits.iter().fold(false, |any, &logit| any | (logit >= limit));
+            }
+            if passes {
+                let (mut class, mut logit) = (0, f32::NEG_INFINITY);
+                for (p, &plane) in level.classes.iter().enumerate() {
+                    // SAFETY: as above.
+                    let logits = unsafe { arena.at(plane + cell).cast::<[f32; 16]>().read() };
+                    for (i, &l) in logits.iter().enumerate() {
+                        if l > logit {
+                            (class, logit) = ((16 * p + i) as u32, l);
+                        }
+                    }
+                }
+                found.push(Candidate { anchor, level: index as u32, y: y as u32, x: x as u32, class, logit });
+            }
+            anchor += 1;
+        }
+    }
+    anchor
+}
+
+impl TileList {
+    /// Covers the cells within `reach` of the candidates; false when that takes as many tiles as the whole level.
+    fn cover(&mut self, candidates: &[Candidate], grid: Grid, reach: usize, needed: &mut [u64]) -> bool {
+        self.tiles.clear();
+        if candidates.len() > self.dense_len * self.cells {
+            return false;
+        }
+        let words = grid.run().div_ceil(64);
+        let needed = &mut needed[..words];
+        needed.fill(0);
+        for candidate in candidates {
+            let (y, x) = (candidate.y as usize, candidate.x as usize);
+            for v in y.saturating_sub(reach)..(y + reach + 1).min(grid.height) {
+                for u in x.saturating_sub(reach)..(x + reach + 1).min(grid.width) {
+                    let p = v * grid.pitch() + u;
+                    needed[p / 64] |= 1 << (p % 64);
+                }
+            }
+        }
+        let mut from = 0;
+        while let Some(p) = next_set(needed, from) {
+            if self.tiles.len() + 1 >= self.dense_len {
+                return false;
+            }
+            let count = self.cells.min(grid.run() - p);
+            self.tiles.push(Tile { input: p as u32, output: p as u32, count: count as u32 });
+            from = p + count;
+        }
+        true
+    }
+}
+
+/// The first set bit at or after `from`.
+fn next_set(words: &[u64], from: usize) -> Option<usize> {
+    let mut at = from / 64;
+    let mut word = words.get(at)? & (!0 << (from % 64));
+    while word == 0 {
+        at += 1;
+        word = *words.get(at)?;
+    }
+    Some(64 * at + word.trailing_zeros() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tiles_cover_what_candidates_need(
+            cells in prop::collection::vec((0u32..9, 0u32..7), 0..6),
+            reach in 0usize..3,
+            len in 1usize..17,
+        ) {
+            let grid = Grid { height: 9, width: 7 };
+            let candidate = |&(y, x): &(u32, u32)| Candidate { anchor: 0, level: 0, y, x, class: 0, logit: 0.0 };
+            let candidates: Vec<_> = cells.iter().map(candidate).collect();
+            let dense_len = grid.run().div_ceil(len);
+            let mut list = TileList { tiles: Vec::new(), dense: false, dense_len, cells: len };
+            if list.cover(&candidates, grid, reach, &mut [0; 2]) {
+                prop_assert!(list.tiles.len() < dense_len.max(1));
+                for (&(y, x), v, u) in cells.iter().flat_map(|c| {
+                    let r = reach as i64;
+                    (-r..=r).flat_map(move |v| (-r..=r).map(move |u| (c, v, u)))
+                }) {
+                    let (v, u) = (i64::from(y) + v, i64::from(x) + u);
+                    if (0..9).contains(&v) && (0..7).contains(&u) {
+                        let p = (v * 8 + u) as u32;
+                        prop_assert!(list.tiles.iter().any(|t| t.output <= p && p < t.output + t.count));
+                    }
+                }
+                for pair in list.tiles.windows(2) {
+                    prop_assert!(pair[0].output + pair[0].count <= pair[1].output);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Threads that share one frame: woken once a frame, kept in step by spinning barriers inside it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// How long a worker looks out for the next frame before it sleeps. Longer than the gap between two frames of
+/// back-to-back work, far shorter than a camera's frame time.
+const LINGER: Duration = Duration::from_micros(50);
+/// Turns of a spin loop before it offers the core to others.
+const SPINS: u32 = 2_000;
+
+/// A team of `size` threads: the caller and `size - 1` workers.
+#[derive(Debug)]
+pub(crate) struct Team {
+    shared: Arc<Shared>,
+    workers: Vec<(JoinHandle<()>, Thread)>,
+}
+
+/// Keeps the members of a team in step within one job.
+#[derive(Debug)]
+pub(crate) struct Barrier {
+    size: u32,
+    arrived: AtomicU32,
+    round: AtomicU32,
+}
+
+/// What the workers look at. `job` points to a closure on the caller's stack, valid from the moment `round`
+/// moves until `busy` is zero again.
+#[derive(Debug)]
+struct Shared {
+    round: AtomicU32,
+    busy: AtomicU32,
+    quit: AtomicBool,
+    panicked: AtomicBool,
+    job: AtomicPtr<Job<'static>>,
+    barrier: Barrier,
+}
+
+struct Job<'a>(&'a (dyn Fn(usize, &Barrier) + Sync));
+
+impl Team {
+    /// Starts the workers; a team of one has none.
+    pub(crate) fn new(size: usize) -> Self {
+        let shared = Arc::new(Shared {
+            round: AtomicU32::new(0),
+            busy: AtomicU32::new(0),
+            quit: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            job: AtomicPtr::new(std::ptr::null_mut()),
+            barrier: Barrier { size: size as u32, arrived: AtomicU32::new(0), round: AtomicU32::new(0) },
+        });
+        let workers = (1..size)
+            .map(|index| {
+                let shared = Arc::clone(&shared);
+                let builder = thread::Builder::new().name(format!("gesto-{index}"));
+                let handle =
+                    builder.spawn(move || shared.work(index)).expect("the system can start a thread");
+                let thread = handle.thread().clone();
+                (handle, thread)
+            })
+            .collect();
+        Self { shared, workers }
+    }
+
+    /// Number of threads, the caller's included.
+    pub(crate) fn size(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `job(index, barrier)` once on every thread and returns when all are done.
+    ///
+    /// # Panics
+    /// When a worker panicked. Kernels do not; should one ever, the frame must not look finished.
+    pub(crate) fn run(&mut self, job: impl Fn(usize, &Barrier) + Sync) {
+        let shared = &*self.shared;
+        assert!(!shared.panicked.load(Acquire), "a worker thread panicked earlier");
+        if self.workers.is_empty() {
+            return job(0, &shared.barrier);
+        }
+        let mut erased = Job(&job);
+        shared.busy.store(self.workers.len() as u32, Relaxed);
+        shared.job.store((&raw mut erased).cast(), Relaxed);
+        shared.round.fetch_add(1, Release);
+        for (_, thread) in &self.workers {
+            thread.unpark();
+        }
+        // Also when `job` unwinds here, the workers are done with it before it goes.
+        let _wait = WaitOnDrop(shared);
+        job(0, &shared.barrier);
+        drop(_wait);
+        assert!(!shared.panicked.load(Acquire), "a worker thread panicked");
+    }
+}
+
+struct WaitOnDrop<'a>(&'a Shared);
+
+impl Drop for WaitOnDrop<'_> {
+    fn drop(&mut self) {
+        spin_until(|| self.0.busy.load(Acquire) == 0);
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.quit.store(true, Relaxed);
+        self.shared.round.fetch_add(1, Release);
+        for (handle, thread) in self.workers.drain(..) {
+            thread.unpark();
+            // A worker's panic was reported by `run`.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self, index: usize) {
+        let mut seen = 0;
+        loop {
+            let mut idle_since = None;
+            let mut spins = 0;
+            while self.round.load(Acquire) == seen {
+                std::hint::spin_loop();
+                spins += 1;
+                if spins < SPINS {
+                    continue;
+                }
+                if idle_since.get_or_insert_with(Instant::now).elapsed() < LINGER {
+                    thread::yield_now();
+                } else {
+                    thread::park();
+                }
+            }
+            seen = seen.wrapping_add(1);
+            if self.quit.load(Relaxed) {
+                return;
+            }
+            let job = self.job.load(Relaxed).cast::<Job<'_>>();
+            let run = || {
+                // SAFETY: `Team::run` stored a pointer to a closure that lives on its stack until `busy` is zero, which
+                // needs this thread's decrement below; the release on `round` made the pointer and the closure visible.
+                let job = unsafe { &*job };
+                (job.0)(index, &self.barrier);
+            };
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+                self.panicked.store(true, Release);
+                self.barrier.abandon();
+            }
+            self.busy.fetch_sub(1, Release);
+        }
+    }
+}
+
+impl Barrier {
+    /// Waits for every member of the team.
+    pub(crate) fn wait(&self) {
+        if self.size == 1 {
+            return;
+        }
+        let round = self.round.load(Acquire);
+        if self.arrived.fetch_add(1, AcqRel) + 1 == self.size {
+            self.arrived.store(0, Relaxed);
+            self.round.store(round.wrapping_add(1), Release);
+        } else {
+            spin_until(|| self.round.load(Acquire) != round || self.abandoned());
+        }
+    }
+
+    const ABANDONED: u32 = 1 << 31;
+
+    /// Lets everyone through from now on: a member will not come any more.
+    fn abandon(&self) {
+        self.arrived.store(Self::ABANDONED, Release);
+    }
+
+    fn abandoned(&self) -> bool {
+        self.arrived.load(Acquire) >= Self::ABANDONED
+    }
+}
+
+fn spin_until(done: impl Fn() -> bool) {
+    let mut spins = 0u32;
+    while !done() {
+        spins += 1;
+        if spins.is_multiple_of(SPINS) {
+            thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn every_member_runs_every_job_in_step() {
+        for size in 1..=4 {
+            let mut team = Team::new(size);
+            let counter = AtomicUsize::new(0);
+            for round in 1..=200 {
+                team.run(|_, barrier| {
+                    counter.fetch_add(1, Relaxed);
+                    barrier.wait();
+                    assert_eq!(counter.load(Relaxed), size * (2 * round - 1));
+                    barrier.wait();
+                    counter.fetch_add(1, Relaxed);
+                    barrier.wait();
+                });
+                if round == 100 {
+                    thread::sleep(Duration::from_millis(2)); // workers fall asleep and are woken
+                }
+            }
+            assert_eq!(counter.into_inner(), size * 400);
+        }
+    }
+
+    #[test]
+    fn a_panic_on_a_worker_is_reported() {
+        let mut team = Team::new(2);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            team.run(|index, barrier| {
+                assert!(index == 0, "as meant");
+                barrier.wait();
+            });
+        }));
+        assert!(result.is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! The whole network on every tier against the plain reference.
+
+use gesto_engine::isa::Detected;
+use gesto_engine::reference::{self, Map};
+use gesto_engine::{HeadMode, Isa, Model, Network, Options};
+
+fn model() -> Model {
+    Model::from_bytes(include_bytes!("../../../models/multi-n.safetensors").as_slice()).unwrap()
+}
+
+/// A picture with edges, gradients and noise, the same every time.
+fn picture(height: usize, width: usize) -> Vec<u8> {
+    let mut state = 12345u32;
+    let mut rgb = Vec::with_capacity(3 * height * width);
+    for y in 0..height {
+        for x in 0..width {
+            for c in 0..3 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let shape = if (x / 17 + y / 23) % 2 == 0 { 60 } else { 180 };
+                rgb.push((shape + (x + y * c) % 50 + (state >> 28) as usize) as u8);
+            }
+        }
+    }
+    rgb
+}
+
+/// Runs `check` with the options of every tier that this machine has; names the others.
+fn on_every_tier(threads: &[usize], mut check: impl FnMut(Isa, Options)) {
+    for isa in Isa::ALL {
+        if let Some(why) = Detected::get().missing(isa) {
+            println!("skipped: {isa} ({why})");
+            continue;
+        }
+        for &threads in threads {
+            let mut options = Options::default();
+            options.isa = Some(isa);
+            options.threads = threads;
+            check(isa, options);
+        }
+    }
+}
+
+fn close(got: f32, want: f32, tolerance: f32) -> bool {
+    (got - want).abs() <= tolerance * (1.0 + want.abs())
+}
+
+fn same_raw_maps(network: &mut Network, maps: &[Map], tolerance: f32) {
+    network.set_heads(HeadMode::Dense);
+    let heads = network.heads().to_vec();
+    let outputs = network.run(&vec![0.0; heads.len()]);
+    for (h, head) in heads.iter().enumerate() {
+        let output = outputs.head(h);
+        let mut keypoints = vec![0.0; 3 * head.keypoints];
+        let anchors: usize =
+            head.levels.iter().map(|l| maps[l.classes.index()].data.len() / head.classes.len()).sum();
+        assert_eq!(output.candidates().len(), anchors, "a threshold of 0 lets every anchor point pass");
+        for (a, candidate) in output.candidates().iter().enumerate() {
+            assert_eq!(candidate.anchor as usize, a);
+            let level = &head.levels[candidate.level as usize];
+            let cell = |id: gesto_engine::model::ValueId| {
+                maps[id.index()].cell(candidate.y as usize, candidate.x as usize)
+            };
+            let best = cell(level.classes).iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert!(
+                close(candidate.logit, best, tolerance),
+                "class {} {best} at {candidate:?}",
+                candidate.logit
+            );
+            for (got, &want) in output.box_logits(candidate).into_iter().zip(cell(level.boxes)) {
+                assert!(close(got, want, tolerance), "box {got} {want} at {candidate:?}");
+            }
+            if let Some(id) = level.keypoints {
+                output.keypoints(candidate, &mut keypoints);
+                for (&got, &want) in keypoints.iter().zip(cell(id)) {
+                    assert!(close(got, want, tolerance), "keypoint {got} {want} at {candidate:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_f32_tier_gives_the_reference_at_every_shape() {
+    let model = model();
+    for (height, width) in [(32, 32), (64, 96), (256, 128), (320, 224), (224, 320)] {
+        let rgb = picture(height, width);
+        let maps = reference::run(&model, &rgb, height, width, reference::exact);
+        on_every_tier(&[1, 2, 3], |isa, options| {
+            println!("{isa} {height}x{width} {} threads", options.threads);
+            let mut network = Network::new(&model, height, width, &options).unwrap();
+            network.input_mut().copy_from_slice(&rgb);
+            same_raw_maps(&mut network, &maps, 2e-4);
+            // Again: borders are still zero, nothing of the first frame is left.
+            same_raw_maps(&mut network, &maps, 2e-4);
+        });
+    }
+}
+
+#[test]
+fn lazy_heads_give_the_dense_bits() {
+    let model = model();
+    for (height, width) in [(64, 96), (320, 224)] {
+        let rgb = picture(height, width);
+        on_every_tier(&[1, 2], |isa, mut options| {
+            options.heads = HeadMode::Dense;
+            let mut dense = Network::new(&model, height, width, &options).unwrap();
+            let mut lazy = dense.fork(options.threads);
+            lazy.set_heads(HeadMode::Lazy);
+            dense.input_mut().copy_from_slice(&rgb);
+            lazy.input_mut().copy_from_slice(&rgb);
+            for threshold in [0.0005, 0.002, 0.01, 0.05, 0.2, 0.9] {
+                let thresholds = [threshold; 2];
+                let (dense, lazy) = (dense.run(&thresholds), lazy.run(&thresholds));
+                for h in 0..2 {
+                    let (dense, lazy) = (dense.head(h), lazy.head(h));
+                    assert_eq!(dense.candidates(), lazy.candidates());
+                    println!("{isa} {height}x{width} at {threshold}: {} candidates", lazy.candidates().len());
+                    for candidate in lazy.candidates() {
+                        assert_eq!(dense.box_logits(candidate), lazy.box_logits(candidate));
+                        let (mut a, mut b) = ([0.0; 51], [0.0; 51]);
+                        dense.keypoints(candidate, &mut a);
+                        lazy.keypoints(candidate, &mut b);
+                        assert_eq!(a, b);
+                    }
+                }
+            }
+        });
+    }
+}
