@@ -33,7 +33,7 @@ impl Isa {
     ///
     /// AVX-512 f32 stands before bf16 dot products: Sapphire and Emerald Rapids issue one `vdpbf16ps` in the time of
     /// four `vfmadd231ps`, so the dot product does half the multiplications a second.
-    pub const ALL: [Isa; 3] = [Isa::Avx512F32, Isa::Avx2F32, Isa::Portable];
+    pub const ALL: [Isa; 5] = [Isa::AmxBf16, Isa::Avx512F32, Isa::Avx512Bf16, Isa::Avx2F32, Isa::Portable];
 
     /// The tier's name, as `GESTO_ISA` takes it.
     #[must_use]
@@ -85,6 +85,8 @@ impl Token {
 pub struct Detected {
     /// For each tier: nothing when it is there, else why it is not.
     missing: [Option<String>; Isa::ALL.len()],
+    /// The matrix unit is played by software: to be had, but never chosen.
+    emulated: bool,
 }
 
 impl Detected {
@@ -92,7 +94,11 @@ impl Detected {
     #[must_use]
     pub fn get() -> &'static Self {
         static DETECTED: OnceLock<Detected> = OnceLock::new();
-        DETECTED.get_or_init(|| Detected { missing: Isa::ALL.map(|isa| why_missing(isa).err()) })
+        DETECTED.get_or_init(|| {
+            let mut missing = Isa::ALL.map(|isa| why_missing(isa).err());
+            let emulated = emulate(&mut missing);
+            Detected { missing, emulated }
+        })
     }
 
     /// Why a tier is not to be had; `None` when it is.
@@ -100,6 +106,12 @@ impl Detected {
     pub fn missing(&self, isa: Isa) -> Option<&str> {
         let at = Isa::ALL.iter().position(|&other| other == isa).expect("ALL holds every tier");
         self.missing[at].as_deref()
+    }
+
+    /// Whether a tier is played by software, for tests.
+    #[must_use]
+    pub fn is_emulated(&self, isa: Isa) -> bool {
+        self.emulated && isa == Isa::AmxBf16
     }
 
     /// The token of a tier.
@@ -121,8 +133,9 @@ impl Detected {
         if let Some(isa) = wish.forced {
             return self.token(isa);
         }
-        let allowed =
-            Isa::ALL.into_iter().find(|isa| !wish.forbidden.contains(isa) && self.missing(*isa).is_none());
+        let allowed = Isa::ALL.into_iter().find(|isa| {
+            !self.is_emulated(*isa) && !wish.forbidden.contains(isa) && self.missing(*isa).is_none()
+        });
         allowed
             .map(Token)
             .ok_or_else(|| Error::new(ErrorKind::Unsupported, "every instruction set is forbidden"))
@@ -204,6 +217,23 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
         Isa::Portable => Ok(()),
         _ => Err(format!("this program is built for {}", std::env::consts::ARCH)),
     }
+}
+
+/// Puts software in the place of a missing matrix unit, where the rest of its kernels' instructions exists.
+#[cfg(all(target_arch = "x86_64", feature = "emulate-amx"))]
+fn emulate(missing: &mut [Option<String>; Isa::ALL.len()]) -> bool {
+    let at = |isa| Isa::ALL.iter().position(|&other| other == isa).expect("ALL holds every tier");
+    let emulated = missing[at(Isa::AmxBf16)].is_some() && missing[at(Isa::Avx512Bf16)].is_none();
+    if emulated {
+        kernels::amx::emulate::install();
+        missing[at(Isa::AmxBf16)] = None;
+    }
+    emulated
+}
+
+#[cfg(not(all(target_arch = "x86_64", feature = "emulate-amx")))]
+fn emulate(_: &mut [Option<String>; Isa::ALL.len()]) -> bool {
+    false
 }
 
 #[cfg(test)]

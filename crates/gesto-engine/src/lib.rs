@@ -17,4 +17,4 @@ pub mod reference;
 pub use error::{Error, ErrorKind, Result};
 pub use isa::Isa;
 pub use model::Model;
-pub use network::{Candidate, HeadMode, HeadOutput, Network, Options, Outputs};
+pub use network::{Candidate, HeadMode, HeadOutput, Network, Options, Outputs, StepInfo};

@@ -1,6 +1,7 @@
 //! A network planned for one input size, ready to run frame after frame.
 
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
@@ -10,7 +11,7 @@ use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
 use crate::model::{DFL_BINS, Head, Model};
 use crate::plan::layout::{Grid, LINE};
-use crate::plan::{Level, Plan};
+use crate::plan::{ConvStep, Level, Plan, Step};
 
 /// How to plan a [`Network`].
 #[derive(Debug, Clone)]
@@ -69,6 +70,24 @@ pub struct HeadOutput<'a> {
     network: &'a Network,
     head: usize,
     selection: std::sync::RwLockReadGuard<'a, Selection>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// The layers it computes, named after their tensors.
+    pub name: String,
+    /// The kernel that runs it: `{tier}-{shape}`.
+    pub kernel: String,
+    /// Rows of the map written.
+    pub height: usize,
+    /// Columns of the map written.
+    pub width: usize,
+    /// Multiply-accumulates when computed at every cell.
+    pub macs: usize,
+    /// Computed only around candidates.
+    pub lazy: bool,
 }
 
 /// A network planned for one input size.
@@ -214,6 +233,41 @@ impl Network {
         let job = frame::Job { rgb: &self.input, limits: &self.limits, dense: self.mode == HeadMode::Dense };
         frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
+    }
+
+    /// The steps of the plan, in order: what `gesto model info` and profiles show.
+    #[must_use]
+    pub fn steps(&self) -> Vec<StepInfo> {
+        let isa = self.isa().name();
+        let conv = |step: &ConvStep, lazy| {
+            let grid = step.cells.grid;
+            StepInfo {
+                name: step.name.clone(),
+                kernel: format!("{isa}-{}", step.kernel_name()),
+                height: grid.height,
+                width: grid.width,
+                macs: step.macs_per_cell * grid.height * grid.width,
+                lazy,
+            }
+        };
+        let dense = self.plan.dense.iter().flatten().map(|step| match step {
+            Step::Conv(step) => conv(step, false),
+            Step::Pool(step) => StepInfo {
+                name: format!("{} max pools", step.planes[0].len() - 1),
+                kernel: format!("{isa}-pool{0}x{0}", step.size),
+                height: step.grid.height,
+                width: step.grid.width,
+                macs: 0,
+                lazy: false,
+            },
+        });
+        dense.chain(self.plan.lazy.iter().flatten().map(|lazy| conv(&lazy.step, true))).collect()
+    }
+
+    /// Runs each step of [`steps`](Self::steps) alone, at every anchor point, on the maps of the last frame, and gives its
+    /// time to `report` by position.
+    pub fn profile(&mut self, report: impl FnMut(usize, Duration)) {
+        frame::profile(&self.plan, &mut self.arena, &mut self.team, report);
     }
 
     fn level(&self, head: usize, candidate: &Candidate) -> (&Level, usize) {

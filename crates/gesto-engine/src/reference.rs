@@ -69,7 +69,7 @@ pub fn run(model: &Model, rgb: &[u8], height: usize, width: usize, round: Roundi
     let graph = model.graph();
     assert_eq!(rgb.len(), height * width * 3, "8-bit RGB at the network's size");
     assert!(
-        height % graph.max_stride() == 0 && width % graph.max_stride() == 0,
+        height.is_multiple_of(graph.max_stride()) && width.is_multiple_of(graph.max_stride()),
         "sides are multiples of the stride"
     );
     let mut maps: Vec<Map> = graph
@@ -78,7 +78,7 @@ pub fn run(model: &Model, rgb: &[u8], height: usize, width: usize, round: Roundi
         .map(|value| Map::zeros(height / value.stride, width / value.stride, value.channels))
         .collect();
     for (to, &from) in maps[graph.input.index()].data.iter_mut().zip(rgb) {
-        *to = f32::from(from) / 255.0;
+        *to = f32::from(from);
     }
     for op in &graph.ops {
         let map = evaluate(model, graph, op, &maps, round);
@@ -91,7 +91,9 @@ fn evaluate(model: &Model, graph: &Graph, op: &Op, maps: &[Map], round: Rounding
     let shape = &maps[op.output().index()];
     let mut out = Map::zeros(shape.height, shape.width, shape.channels);
     match op {
-        Op::Conv { conv, input, .. } => convolve(model, *conv, &maps[input.index()], &mut out, round),
+        Op::Conv { conv, input, .. } => {
+            convolve(model, *conv, &maps[input.index()], &mut out, round, *input == graph.input)
+        }
         Op::Add { a, b, .. } => {
             let (a, b) = (&maps[a.index()], &maps[b.index()]);
             for ((to, &a), &b) in out.data.iter_mut().zip(&a.data).zip(&b.data) {
@@ -144,16 +146,18 @@ fn each_cell(map: &mut Map, mut f: impl FnMut(usize, usize, &mut [f32])) {
     }
 }
 
-fn convolve(model: &Model, id: ConvId, input: &Map, out: &mut Map, round: Rounding) {
+fn convolve(model: &Model, id: ConvId, input: &Map, out: &mut Map, round: Rounding, is_first: bool) {
     let conv = model.graph().conv(id);
     let weights = model.weights(id);
     let (k, channels) = (conv.kernel, conv.in_channels);
+    // The picture stays in whole numbers, which every format holds; its weights make it 0 to 1.
+    let scale = if is_first { 1.0 / 255.0 } else { 1.0 };
     // [ky][kx][in][out]: the inner loop runs over neighbouring output channels.
     let mut weight = vec![0.0f32; weights.weight.len()];
     for (o, rows) in weights.weight.chunks_exact(channels * k * k).enumerate() {
         for (i, taps) in rows.chunks_exact(k * k).enumerate() {
             for (t, &w) in taps.iter().enumerate() {
-                weight[(t * channels + i) * conv.out_channels + o] = round(w);
+                weight[(t * channels + i) * conv.out_channels + o] = round(w * scale);
             }
         }
     }

@@ -98,8 +98,17 @@ impl Work<'_> {
                 }
             }
         }
+        // The sums leave the registers here, by constant indices only: were they indexed by a variable further down, the
+        // compiler would keep them in memory all along.
+        let mut stored = [[[0.0f32; 16]; C]; P];
+        for p in 0..P {
+            for c in 0..C {
+                // SAFETY: 16 numbers.
+                unsafe { sums[p][c].store(stored[p][c].as_mut_ptr()) };
+            }
+        }
         // SAFETY: passed on from the caller.
-        unsafe { self.finish(tile, &sums) }
+        unsafe { self.finish::<V, P, C>(tile, &stored) }
     }
 
     /// Bias, activation, residual, and zeros on the borders.
@@ -107,18 +116,20 @@ impl Work<'_> {
     /// # Safety
     /// As [`run`].
     #[inline(always)]
-    unsafe fn finish<V: Vector, const P: usize, const C: usize>(&self, tile: &Tile, sums: &[[V; C]; P]) {
+    unsafe fn finish<V: Vector, const P: usize, const C: usize>(
+        &self,
+        tile: &Tile,
+        sums: &[[[f32; 16]; C]; P],
+    ) {
         let first = tile.output as usize;
         let inside = self.step.cells.inside(first);
         for c in 0..C {
             let chunk = self.step.chunks[self.first + c];
             // SAFETY: a bias of 16 numbers for each chunk.
             let bias = unsafe { V::load(self.bias.add(16 * (self.first + c))) };
-            for (p, sums) in sums.iter().enumerate() {
-                if p >= tile.count as usize {
-                    break;
-                }
-                let mut x = V::add(sums[c], bias);
+            for (p, sums) in sums.iter().enumerate().take(tile.count as usize) {
+                // SAFETY: 16 numbers.
+                let mut x = V::add(unsafe { V::load(sums[c].as_ptr()) }, bias);
                 // SAFETY: the plan checked output, residual and partial sums for all cells of the run, and the
                 // tile's cells are among them.
                 unsafe {

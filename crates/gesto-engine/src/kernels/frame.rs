@@ -1,6 +1,7 @@
 //! One frame: the steps of a plan, run by a team.
 
 use std::sync::RwLock;
+use std::time::{Duration, Instant};
 
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
@@ -55,6 +56,30 @@ pub(crate) fn run(
             }
         }
     });
+}
+
+/// Runs every convolution and pool alone, in order, everywhere, and gives each one's time. `arena` holds a frame's maps.
+pub(crate) fn profile(
+    plan: &Plan,
+    arena: &mut Arena,
+    team: &mut Team,
+    mut report: impl FnMut(usize, Duration),
+) {
+    assert!(arena.len() >= plan.arena_size, "the arena was made for this plan");
+    let (size, arena) = (team.size(), arena.shared());
+    let mut time = |at: usize, work: &(dyn Fn(&Member<'_>) + Sync)| {
+        let start = Instant::now();
+        team.run(|index, _| work(&Member { plan, arena, index, size }));
+        report(at, start.elapsed());
+    };
+    let dense = plan.dense.iter().flatten().enumerate();
+    for (at, step) in dense {
+        time(at, &|member| member.step(step));
+    }
+    let before = plan.dense.iter().flatten().count();
+    for (at, lazy) in plan.lazy.iter().flatten().enumerate() {
+        time(before + at, &|member| member.conv(&lazy.step, &lazy.step.tiles));
+    }
 }
 
 /// One thread of a team at work on a frame.

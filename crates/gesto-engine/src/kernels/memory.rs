@@ -80,13 +80,6 @@ impl Arena {
         // SAFETY: in bounds and aligned by the assertion; no kernel runs, since `shared` holds an exclusive borrow.
         unsafe { self.0.as_ptr().cast::<u8>().add(offset).cast::<[f32; 16]>().read() }
     }
-
-    /// The bytes, to fill or inspect between frames.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        let len = self.len();
-        // SAFETY: the exclusive borrow rules out every other access; lines have no padding.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
-    }
 }
 
 impl From<Box<[UnsafeCell<Line>]>> for Arena {

@@ -4,6 +4,8 @@
 //! (`Plan::check`), and steps that run side by side write different planes or different cells.
 
 #![allow(unsafe_code)]
+// Loops over registers go by index on purpose: all their arrays have the same constant length.
+#![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
@@ -100,6 +102,10 @@ impl Kernels {
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {
             match self.isa() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::AmxBf16 => amx::conv(step, arena, weights, tiles, share),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Bf16 => avx512::conv_bf16(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512F32 => avx512::conv(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]

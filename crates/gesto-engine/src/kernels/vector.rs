@@ -39,7 +39,7 @@ fn exp<V: Vector>(x: V) -> V {
     let magic = V::splat(12_582_912.0);
     let n = V::sub(V::mul_add(x, V::splat(std::f32::consts::LOG2_E), magic), magic);
     // ln 2 in two parts, the first of few bits, so that n times it is exact.
-    let r = V::mul_add(n, V::splat(-0.693_359_375), x);
+    let r = V::mul_add(n, V::splat(-0.693_359_4), x);
     let r = V::mul_add(n, V::splat(2.121_944_4e-4), r);
     let mut p = V::splat(1.987_569_1e-4);
     for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {

@@ -114,9 +114,9 @@ pub(crate) fn lower(graph: &Graph, grid: Grid, format: Format) -> Result<Lowered
             l.trunk(op)?;
         }
     }
-    let levels = l.class_branches(&branches)?;
+    let mut levels = l.class_branches(&branches)?;
     let dense = std::mem::take(&mut l.stages);
-    let (lazy, levels) = l.lazy_branches(&branches, levels)?;
+    let lazy = l.lazy_branches(&branches, &mut levels)?;
     Ok(Lowered { planes: l.planes, input, dense, lazy, levels })
 }
 
@@ -443,8 +443,8 @@ impl Lowerer<'_> {
     fn lazy_branches(
         &mut self,
         branches: &[Vec<HeadBranches>],
-        mut levels: Vec<Vec<LevelPlanes>>,
-    ) -> Result<(Vec<Vec<LazyTask>>, Vec<Vec<LevelPlanes>>)> {
+        levels: &mut [Vec<LevelPlanes>],
+    ) -> Result<Vec<Vec<LazyTask>>> {
         let depth =
             branches.iter().flatten().map(|b| b.boxes.len().max(b.keypoints.len())).max().unwrap_or(0);
         let mut stages = Vec::new();
@@ -480,7 +480,7 @@ impl Lowerer<'_> {
                 planes.keypoints = level.keypoints.map(|id| self.planes_of(id)).unwrap_or_default();
             }
         }
-        Ok((stages, levels))
+        Ok(stages)
     }
 
     fn kernel(&self, op: usize) -> usize {

@@ -104,6 +104,8 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) struct ConvStep {
     pub(crate) name: String,
+    /// Side of the window.
+    pub(crate) window: usize,
     pub(crate) taps: Vec<TapOffset>,
     /// Bytes of an input cell, and from the input of one output cell to that of the next.
     pub(crate) input_cell: usize,
@@ -176,6 +178,11 @@ pub(crate) struct Share {
 }
 
 impl ConvStep {
+    /// The window and the step between windows, such as `3x3s2`.
+    pub(crate) fn kernel_name(&self) -> String {
+        format!("conv{0}x{0}s{1}", self.window, self.row / self.input_cell)
+    }
+
     /// What member `index` of `team` does of `tiles` tiles.
     pub(crate) fn share(&self, index: usize, team: usize, tiles: usize) -> Share {
         let blocks = self.blocks.len();
@@ -453,11 +460,14 @@ impl Builder<'_> {
         let cells = Arc::clone(self.cells.entry(grid).or_insert_with(|| Arc::new(Cells::new(grid))));
         let tiles = tiles(grid, input.grid, stride, self.kernels.tile_cells(grid, stride));
         let per_block = self.kernels.chunks_per_block(chunks.len());
-        let packed = self.packer.pack(self.model, task, &taps, &offsets, &chunks, per_block, format);
+        let layout =
+            pack::Layout { model: self.model, task, taps: &taps, offsets: &offsets, chunks: &chunks };
+        let packed = self.packer.pack(&layout, per_block, format);
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;
         ConvStep {
             name: task.convs.iter().map(|&id| graph.conv(id).name.as_str()).collect::<Vec<_>>().join(" + "),
+            window: kernel,
             taps: offsets,
             input_cell: input.cell,
             row: input.cell * stride,

@@ -29,43 +29,37 @@ impl Packer {
         Lines::from_bytes(&self.bytes)
     }
 
-    pub(super) fn pack(
-        &mut self,
-        model: &Model,
-        task: &ConvTask,
-        taps: &[Tap],
-        offsets: &[TapOffset],
-        chunks: &[Chunk],
-        per_block: usize,
-        format: Format,
-    ) -> Packed {
-        let columns = Columns::new(model, task, chunks.len());
+    /// Packs the weights and biases of a convolution task in blocks of `per_block` chunks.
+    pub(super) fn pack(&mut self, layout: &Layout<'_>, per_block: usize, format: Format) -> Packed {
+        let columns = Columns::new(layout.model, layout.task, layout.chunks.len());
         let bias = self.bytes.len();
-        for column in 0..16 * chunks.len() {
+        for column in 0..columns.len() {
             self.bytes.extend(columns.bias(column).to_ne_bytes());
         }
         let mut blocks = Vec::new();
-        for first in (0..chunks.len()).step_by(per_block) {
-            let chunks = first..(first + per_block).min(chunks.len());
+        for first in (0..layout.chunks.len()).step_by(per_block) {
+            let chunks = first..(first + per_block).min(layout.chunks.len());
             let weights = self.bytes.len();
-            for (tap, offset) in taps.iter().zip(offsets) {
+            for (tap, offset) in layout.taps.iter().zip(layout.offsets) {
                 match format {
                     Format::F32 => {
                         for lane in &tap.lanes[..offset.lanes as usize] {
-                            for column in 16 * chunks.start..16 * chunks.end {
-                                self.bytes.extend(columns.weight(column, *lane).to_ne_bytes());
+                            for chunk in chunks.clone() {
+                                let row = columns.chunk(chunk, *lane);
+                                self.bytes.extend(row.iter().flat_map(|weight| weight.to_ne_bytes()));
                             }
                         }
                     }
                     Format::Bf16 => {
                         for chunk in chunks.clone() {
                             for pair in tap.lanes.as_chunks::<2>().0 {
-                                for column in 16 * chunk..16 * (chunk + 1) {
-                                    for lane in pair {
-                                        let weight = half::bf16::from_f32(columns.weight(column, *lane));
-                                        self.bytes.extend(weight.to_ne_bytes());
-                                    }
-                                }
+                                let [even, odd] =
+                                    pair.map(|lane| columns.chunk(chunk, lane).map(half::bf16::from_f32));
+                                let row = even
+                                    .iter()
+                                    .zip(&odd)
+                                    .flat_map(|(a, b)| [a.to_ne_bytes(), b.to_ne_bytes()]);
+                                self.bytes.extend(row.flatten());
                             }
                         }
                     }
@@ -76,6 +70,15 @@ impl Packer {
         }
         Packed { blocks, bias }
     }
+}
+
+/// What a task's weights are, and how its input is read.
+pub(super) struct Layout<'a> {
+    pub(super) model: &'a Model,
+    pub(super) task: &'a ConvTask,
+    pub(super) taps: &'a [Tap],
+    pub(super) offsets: &'a [TapOffset],
+    pub(super) chunks: &'a [Chunk],
 }
 
 /// The output channels of a task as columns of its chunks; columns that only fill a plane hold zeros.
@@ -112,7 +115,7 @@ impl Columns {
                 let conv = model.graph().conv(id);
                 let mut numbers = model.weights(id);
                 if task.reads_bytes {
-                    numbers.weight.iter_mut().for_each(|weight| *weight /= 255.0);
+                    numbers.weight.iter_mut().for_each(|weight| *weight *= 1.0 / 255.0);
                 }
                 ConvNumbers {
                     weight: numbers.weight,
@@ -134,11 +137,19 @@ impl Columns {
         }
     }
 
-    fn weight(&self, column: usize, lane: Option<Weight>) -> f32 {
-        let (Some((conv, channel)), Some(lane)) = (self.from[column], lane) else { return 0.0 };
-        let conv = &self.convs[conv];
-        let at =
-            ((channel * conv.in_channels + lane.channel) * conv.kernel + lane.ky) * conv.kernel + lane.kx;
-        conv.weight[at]
+    fn len(&self) -> usize {
+        self.from.len()
+    }
+
+    /// The weights of 16 output channels for one number of the input.
+    fn chunk(&self, chunk: usize, lane: Option<Weight>) -> [f32; 16] {
+        let Some(lane) = lane else { return [0.0; 16] };
+        std::array::from_fn(|i| {
+            let Some((conv, channel)) = self.from[16 * chunk + i] else { return 0.0 };
+            let conv = &self.convs[conv];
+            let at =
+                ((channel * conv.in_channels + lane.channel) * conv.kernel + lane.ky) * conv.kernel + lane.kx;
+            conv.weight[at]
+        })
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn bf16() -> Result<(), String> {
         return Err("the operating system does not save the matrix unit's tiles".into());
     }
     request_permission()?;
-    let wanted = TileConfig::uniform(16);
+    let wanted = TileConfig::for_rows(16);
     // SAFETY: feature bits, XCR0 and the permission say that tile instructions are legal.
     let loaded = unsafe { wanted.load_and_read_back() };
     if loaded != wanted {

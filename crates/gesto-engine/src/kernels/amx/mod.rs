@@ -1,12 +1,10 @@
-//! Intel's matrix unit (AMX).
+//! Intel's matrix unit (AMX): `C += A B` with A 16 cells by 32 channels, B 32 by 16 channels of bf16, C in f32.
 
+mod conv;
 pub(crate) mod detect;
+#[cfg(feature = "emulate-amx")]
+pub(crate) mod emulate;
 mod tile;
 
+pub(super) use self::conv::{cells, conv};
 use self::tile::TileConfig;
-use crate::plan::layout::Grid;
-
-/// Output cells of a tile: the unit's 16 rows, or as many as divide a row of a strided convolution evenly.
-pub(super) fn cells(output: Grid, stride: usize) -> usize {
-    if stride == 1 { 16 } else { output.width.div_ceil(output.width.div_ceil(16)) }
-}

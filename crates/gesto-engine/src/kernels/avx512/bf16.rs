@@ -1,0 +1,102 @@
+//! AVX-512, bf16 dot products: each of 16 lanes multiplies two pairs and adds both products to an f32.
+//!
+//! Reads the matrix unit's packed weights: a row of a weight tile is one register.
+
+use std::arch::x86_64::*;
+
+use super::bf16_out::Finish;
+use crate::kernels::memory::SharedArena;
+use crate::plan::layout::LINE;
+use crate::plan::{ConvStep, Share, Tile};
+
+/// Bytes of the weight tile of one chunk and tap: 16 pairs of channels by 16 output channels.
+const WEIGHT_TILE: usize = 16 * LINE;
+
+/// One thread's share of a convolution.
+///
+/// # Safety
+/// As [`Kernels::conv`](crate::kernels::Kernels); the processor has AVX-512 (F, BW, VL, DQ, BF16).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+pub(in crate::kernels) unsafe fn conv(
+    step: &ConvStep,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    tiles: &[Tile],
+    share: Share,
+) {
+    let stride = step.row / step.input_cell;
+    for block in &step.blocks[share.blocks] {
+        let tiles = &tiles[share.tiles.clone()];
+        let packed = weights[block.weights..].as_ptr();
+        // SAFETY: passed on from the caller; a block has one or two chunks.
+        unsafe {
+            match (super::cells(step.cells.grid, stride), block.chunks.len()) {
+                (8, 1) => block_of::<8, 1>(step, arena, weights, packed, tiles, block.chunks.start),
+                (8, _) => block_of::<8, 2>(step, arena, weights, packed, tiles, block.chunks.start),
+                (_, 1) => block_of::<14, 1>(step, arena, weights, packed, tiles, block.chunks.start),
+                (_, _) => block_of::<14, 2>(step, arena, weights, packed, tiles, block.chunks.start),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`conv`]; `packed` are the weights of the block whose first chunk is `first` and which has `C`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+unsafe fn block_of<const P: usize, const C: usize>(
+    step: &ConvStep,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    packed: *const u8,
+    tiles: &[Tile],
+    first: usize,
+) {
+    // SAFETY: passed on from the caller.
+    let finish = unsafe { Finish::<C>::new(step, arena, weights, first) };
+    for tile in tiles {
+        let mut sums = [[_mm512_setzero_ps(); C]; P];
+        let mut packed = packed;
+        let from = (tile.input as usize * step.input_cell) as isize;
+        for tap in &step.taps {
+            let line: *const u8 = arena.at_signed(tap.bytes + from);
+            for pair in 0..16 {
+                // SAFETY: the plan checked that the tile's lines lie in the arena, and C weight tiles for each tap.
+                unsafe {
+                    let mut w = [_mm512_setzero_si512(); C];
+                    for (c, w) in w.iter_mut().enumerate() {
+                        *w = _mm512_loadu_si512(packed.add(c * WEIGHT_TILE + pair * LINE).cast());
+                    }
+                    for (p, sums) in sums.iter_mut().enumerate() {
+                        let numbers = _mm512_set1_epi32(
+                            line.add(p * step.row + 4 * pair).cast::<i32>().read_unaligned(),
+                        );
+                        for c in 0..C {
+                            sums[c] = _mm512_dpbf16_ps(
+                                sums[c],
+                                std::mem::transmute::<__m512i, __m512bh>(numbers),
+                                std::mem::transmute::<__m512i, __m512bh>(w[c]),
+                            );
+                        }
+                    }
+                }
+            }
+            packed = packed.wrapping_add(C * WEIGHT_TILE);
+        }
+        // Constant indices only, so that the sums stay in registers until here.
+        let mut stored = [[[0.0f32; 16]; C]; P];
+        for p in 0..P {
+            for c in 0..C {
+                // SAFETY: 16 numbers.
+                unsafe { _mm512_storeu_ps(stored[p][c].as_mut_ptr(), sums[p][c]) };
+            }
+        }
+        let output = tile.output as usize;
+        let inside = step.cells.inside(output);
+        for (p, stored) in stored.iter().enumerate().take(tile.count as usize) {
+            // SAFETY: the tile's cells lie in the run and are this thread's.
+            unsafe {
+                finish.cell(output + p, inside >> p & 1 == 1, std::array::from_fn(|c| stored[c].as_ptr()))
+            };
+        }
+    }
+}
