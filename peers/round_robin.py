@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--image", action="append", default=[], metavar="HxW=FILE", help="network input as PNG for a size")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=60, help="timed runs per turn")
+    parser.add_argument("--runs", type=int, default=100, help="timed runs per turn")
     parser.add_argument("--warmup", type=int, default=15)
     parser.add_argument("--rust-peers", type=Path, default=HERE / "target/release/gesto-peers")
     parser.add_argument("--gesto", type=Path, help="gesto binary to measure in the same rounds")
