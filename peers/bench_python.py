@@ -92,7 +92,7 @@ def main() -> None:
 
     height, width = map(int, args.size.split("x"))
     network = LOADERS[args.peer](args.model, read_input(args.image, height, width), args.threads, args.precision)
-    best = {f"{head}_best": float(out[0, HEADS[head]].max()) for head, out in zip(HEADS, network())}
+    best = {f"{head}_best": float(out[0, HEADS[head]].max()) for head, out in zip(HEADS, network(), strict=True)}
     report = {"peer": args.peer, "isa": args.isa, "threads": args.threads, "size": args.size}
     print(json.dumps(report | measure(network, args.warmup, args.runs) | best))
 

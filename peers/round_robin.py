@@ -17,14 +17,17 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 GFLOP = {"320x224": 2.128, "256x128": 0.972}  # dense network, one multiply-add = 2
+Report = dict[str, Any]  # one JSON line
 AGREEMENT = {"f32": 1e-3, "bf16": 0.05}  # how far best probabilities may lie from ONNX Runtime's
 
 
-class ContestantFailed(Exception):
+class ContestantError(Exception):
     """It cannot run here; the others still can."""
 
 
@@ -84,7 +87,7 @@ def contestants(args: argparse.Namespace, model: Path, image: Path | None, size:
             command = [str(args.gesto), "bench", "model", "--size", size, "--threads", str(threads), "--isa", isa,
                        "--mode", "latency", "--json", "-", *shlex.split(args.gesto_args)]
             found.append(Contestant("gesto", isa, command))
-    return [c for c in found if not args.only or c.peer in args.only]
+    return [c for c in found if not args.only or c.peer in (*args.only, "gesto")]
 
 
 def await_quiet(limit: float, patience: float) -> None:
@@ -98,7 +101,7 @@ def await_quiet(limit: float, patience: float) -> None:
             return
 
 
-def turn(contestant: Contestant, quiet: float, patience: float, tries: int) -> dict:
+def turn(contestant: Contestant, quiet: float, patience: float, tries: int) -> Report:
     """One measurement of one contestant: its own figures, and how much of the processor others took meanwhile."""
     for attempt in range(tries):
         await_quiet(quiet, patience)
@@ -108,18 +111,19 @@ def turn(contestant: Contestant, quiet: float, patience: float, tries: int) -> d
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
             hint = " (SIGILL; see --amx-shim)" if done.returncode == -signal.SIGILL else ""
-            raise ContestantFailed(f"{contestant.peer} {contestant.isa}: {last}{hint}")
+            raise ContestantError(f"{contestant.peer} {contestant.isa}: {last}{hint}")
         elapsed = after.total - before.total
         stolen = (after.stolen - before.stolen) / elapsed
         used = (mine.ru_utime + mine.ru_stime - own.ru_utime - own.ru_stime) / elapsed
         foreign = max(0.0, (after.busy - before.busy) / elapsed - used - stolen)
         if foreign <= quiet or attempt + 1 == tries:
             line = next(line for line in done.stdout.splitlines() if line.startswith("{"))
-            return json.loads(line) | {"foreign_cpu": foreign, "stolen_cpu": stolen}
+            report: Report = json.loads(line)
+            return report | {"foreign_cpu": foreign, "stolen_cpu": stolen}
     raise AssertionError("tries is at least 1")
 
 
-def combine(contestant: Contestant, size: str, threads: int, rounds: list[dict]) -> dict:
+def combine(contestant: Contestant, size: str, threads: int, rounds: list[Report]) -> Report:
     """Medians over the rounds; the lowest minimum."""
     median = statistics.median(r["median_ms"] for r in rounds)
     line = {
@@ -142,7 +146,7 @@ def combine(contestant: Contestant, size: str, threads: int, rounds: list[dict])
     return line
 
 
-def check_agreement(lines: list[dict]) -> None:
+def check_agreement(lines: list[Report]) -> None:
     """A runtime that computes something else must not be in the table."""
     reference = next((line for line in lines if line["peer"] == "onnxruntime"), None)
     for line in lines:
@@ -151,21 +155,20 @@ def check_agreement(lines: list[dict]) -> None:
         limit = AGREEMENT["bf16" if "bf16" in line["isa"] else "f32"]
         for key in ("hand_best", "body_best"):
             if abs(line[key] - reference[key]) > limit:
-                raise SystemExit(f"{line['peer']} {line['isa']} computes another {key} than ONNX Runtime: {line[key]} against {reference[key]}")
+                raise SystemExit(f"{line['peer']} {line['isa']} computes another {key} than ONNX Runtime: "
+                                 f"{line[key]} against {reference[key]}")
 
 
-def machine() -> dict:
+def machine() -> Report:
     model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), "unknown")
     wanted = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
-    versions = subprocess.run([sys.executable, "-c", "import onnxruntime, openvino\nprint(onnxruntime.__version__, openvino.__version__.split('-')[0])"],
-                              capture_output=True, text=True, check=True).stdout.split()
+    versions = {name: version(name) for name in ("onnxruntime", "openvino")}
     lock = (HERE / "Cargo.lock").read_text().split("[[package]]")
-    rust = {name: next(p.split('version = "')[1].split('"')[0] for p in lock if f'name = "{package}"\n' in p)
-            for name, package in (("rten", "rten"), ("tract", "tract-onnx"))}
+    for name, package in (("rten", "rten"), ("tract", "tract-onnx")):
+        versions[name] = next(p.split('version = "')[1].split('"')[0] for p in lock if f'name = "{package}"\n' in p)
     return {"machine": {"cpu": model, "processors": os.cpu_count(), "features": [f for f in wanted if f in cpu_flags()],
-                        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-                        "versions": {"onnxruntime": versions[0], "openvino": versions[1], **rust}}}
+                        "date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": versions}}
 
 
 def main() -> None:
@@ -182,7 +185,7 @@ def main() -> None:
     parser.add_argument("--gesto-args", default="", help="further options of `gesto bench model`, as one string")
     parser.add_argument("--amx-shim", type=Path, default=os.environ.get("AMX_SHIM") and Path(os.environ["AMX_SHIM"]),
                         help="library to preload for bf16 where a virtual machine hides AMX's CPUID leaves (or AMX_SHIM)")
-    parser.add_argument("--only", nargs="+", help="names of the peers to run")
+    parser.add_argument("--only", nargs="+", help="names of the peers to run (default: all)")
     parser.add_argument("--quiet", type=float, default=0.05, help="share of the processors that others may use")
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a quiet machine before each turn")
     parser.add_argument("--tries", type=int, default=5, help="turns until a disturbed one is kept (and its disturbance reported)")
@@ -196,20 +199,20 @@ def main() -> None:
     for size, model in models.items():
         for threads in args.threads:
             entrants = contestants(args, Path(model), images.get(size) and Path(images[size]), size, threads)
-            results: list[list[dict]] = [[] for _ in entrants]
+            results: list[list[Report]] = [[] for _ in entrants]
             for number in range(args.rounds):
-                for contestant, rounds in zip(entrants, results):
+                for contestant, rounds in zip(entrants, results, strict=True):
                     if len(rounds) < number:
                         continue  # failed in an earlier round
                     try:
                         rounds.append(turn(contestant, args.quiet, args.patience, args.tries))
-                    except ContestantFailed as failure:
+                    except ContestantError as failure:
                         failed = True
                         print(failure, file=sys.stderr)
                         continue
                     print(f"{size}, {threads} thread(s), round {number + 1}: {contestant.peer} {contestant.isa} "
                           f"{rounds[-1]['median_ms']:.2f} ms", file=sys.stderr)
-            lines = [combine(c, size, threads, r) for c, r in zip(entrants, results) if len(r) == args.rounds]
+            lines = [combine(c, size, threads, r) for c, r in zip(entrants, results, strict=True) if len(r) == args.rounds]
             check_agreement(lines)
             for line in lines:
                 print(json.dumps(line), file=out, flush=True)

@@ -10,17 +10,20 @@ is replaced.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "rten": "rten (Rust)", "tract": "tract (Rust)", "gesto": "**gesto**"}
 Case = tuple[str, int]  # size, threads
 Runtime = tuple[str, str]  # peer, isa
+Machine = dict[str, Any]
+Results = dict[Runtime, dict[Case, dict[str, Any]]]
 
 
-def read(path: Path) -> tuple[dict, dict[Runtime, dict[Case, dict]]]:
+def read(path: Path) -> tuple[Machine, Results]:
     """The machine, and the results by runtime and case, both in the file's order."""
-    machine: dict = {}
-    results: dict[Runtime, dict[Case, dict]] = {}
+    machine: Machine = {}
+    results: Results = {}
     for text in path.read_text().splitlines():
         line = json.loads(text)
         if "machine" in line:
@@ -32,17 +35,17 @@ def read(path: Path) -> tuple[dict, dict[Runtime, dict[Case, dict]]]:
     return machine, results
 
 
-def cases(results: dict[Runtime, dict[Case, dict]]) -> list[Case]:
+def cases(results: Results) -> list[Case]:
     found = {case for by_case in results.values() for case in by_case}
     return sorted(found, key=lambda case: (-int(case[0].split("x")[0]), case[1]))
 
 
-def label(runtime: Runtime, machine: dict) -> tuple[str, str]:
+def label(runtime: Runtime, machine: Machine) -> tuple[str, str]:
     peer, isa = runtime
     return " ".join(filter(None, [NAMES.get(peer, peer), machine.get("versions", {}).get(peer, "")])), isa
 
 
-def markdown(machine: dict, results: dict[Runtime, dict[Case, dict]]) -> str:
+def markdown(machine: Machine, results: Results) -> str:
     columns = cases(results)
     lines = header(columns)
     for runtime, by_case in results.items():
@@ -54,16 +57,20 @@ def markdown(machine: dict, results: dict[Runtime, dict[Case, dict]]) -> str:
     stolen = max(line["worst_stolen_cpu"] for by_case in results.values() for line in by_case.values())
     lines += [
         "",
-        f"Milliseconds, median / 99th percentile, batch 1, network only (no resize, no decoding); medians over {rounds} rounds in which the "
-        f"runtimes took turns, each turn a fresh process. {machine.get('cpu', 'unknown processor')}, {machine.get('processors', '?')} "
-        f"virtual processors, {machine.get('date', '')}; {', '.join(machine.get('features', []))}. Worst turn: other programs had "
-        f"{foreign:.0%} of the processors, the hypervisor took {stolen:.0%}.",
+        "Milliseconds, median / 99th percentile, batch 1, network only (no resize, no decoding); medians over "
+        f"{rounds} rounds in which the runtimes took turns, each turn a fresh process. {describe(machine)}. Worst turn: other "
+        f"programs had {foreign:.0%} of the processors, the hypervisor took {stolen:.0%}.",
     ]
     ratios = speedups(columns, results)
     return "\n".join(lines + (["", *ratios] if ratios else []))
 
 
-def speedups(columns: list[Case], results: dict[Runtime, dict[Case, dict]]) -> list[str]:
+def describe(machine: Machine) -> str:
+    return (f"{machine.get('cpu', 'unknown processor')}, {machine.get('processors', '?')} virtual processors, "
+            f"{', '.join(machine.get('features', []))}; {machine.get('date', '')}")
+
+
+def speedups(columns: list[Case], results: Results) -> list[str]:
     """How many times faster each of gesto's tiers is than each peer, from the medians."""
     ours = {runtime: v for runtime, v in results.items() if runtime[0] == "gesto"}
     lines = []
@@ -91,7 +98,7 @@ def plural(threads: int) -> str:
     return f"{threads} thread" + ("s" if threads > 1 else "")
 
 
-def plot(results: dict[Runtime, dict[Case, dict]], path: Path) -> None:
+def plot(results: Results, path: Path) -> None:
     """Horizontal bars of the medians, one panel per size and thread count; a thin line reaches to the 99th percentile."""
     import matplotlib
 
@@ -103,7 +110,7 @@ def plot(results: dict[Runtime, dict[Case, dict]], path: Path) -> None:
     columns = cases(results)
     figure, axes = plt.subplots(1, len(columns), figsize=(3.2 * len(columns) + 1.5, 0.42 * len(results) + 1.2), sharey=True, squeeze=False)
     names = [f"{NAMES.get(peer, peer).strip('*')}, {isa}" for peer, isa in results]
-    for axis, case in zip(axes[0], columns):
+    for axis, case in zip(axes[0], columns, strict=True):
         for row, (runtime, by_case) in enumerate(results.items()):
             if case not in by_case:
                 continue

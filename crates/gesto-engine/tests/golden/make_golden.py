@@ -48,8 +48,8 @@ class Part:
         found = re.fullmatch(r"(?P<path>[^#@]+)(#(?P<frame>\d+))?(@(?P<crop>\d+,\d+,\d+,\d+))?", text)
         if not found:
             raise SystemExit(f"not PATH[#FRAME][@X,Y,W,H]: {text}")
-        crop = tuple(int(n) for n in found["crop"].split(",")) if found["crop"] else None
-        return Part(Path(found["path"]), int(found["frame"] or 0), crop)
+        x, y, w, h = (int(n) for n in (found["crop"] or "0,0,0,0").split(","))
+        return Part(Path(found["path"]), int(found["frame"] or 0), (x, y, w, h) if found["crop"] else None)
 
     def load(self) -> Image.Image:
         with Image.open(self.path) as image:
@@ -102,7 +102,7 @@ def store_input(pixels: np.ndarray, path: Path) -> np.ndarray:
 def outputs(session: onnxruntime.InferenceSession, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Both heads' outputs, each anchors x channels."""
     images = (pixels.astype(np.float32) / np.float32(255)).transpose(2, 0, 1)[None]
-    return {head: out[0].T for head, out in zip(HEADS, session.run(list(HEADS), {"images": images}))}
+    return {head: out[0].T for head, out in zip(HEADS, session.run(list(HEADS), {"images": images}), strict=True)}
 
 
 def golden_tensors(result: dict[str, np.ndarray], offset: int) -> dict[str, np.ndarray]:

@@ -41,7 +41,10 @@ def box(rng: random.Random) -> Box:
 
 def jitter(rng: random.Random, around: Box, amount: float) -> Box:
     x, y, w, h = around
-    shift = lambda side: rng.gauss(0, amount) * side
+
+    def shift(side: float) -> float:
+        return rng.gauss(0, amount) * side
+
     return [round(v, 1) for v in (x + shift(w), y + shift(h), w * (1 + shift(1)), h * (1 + shift(1)))]
 
 
@@ -162,7 +165,8 @@ def many_people(rng: random.Random, truth: list[dict], found: list[dict]) -> Non
     last = max(i["id"] for i in images())
     where = [300.0, 200.0, 120.0, 200.0]
     points = pose(rng, where, 1.0)
-    truth.append({"image_id": last, "category_id": 1, "bbox": where, "area": 16000.0, "iscrowd": 0, "num_keypoints": 17, "keypoints": points})
+    truth.append({"image_id": last, "category_id": 1, "bbox": where, "area": 16000.0, "iscrowd": 0,
+                  "num_keypoints": 17, "keypoints": points})
     for _ in range(22):
         other = box(rng)
         found.append({"image_id": last, "category_id": 1, "bbox": other, "score": round(rng.uniform(0.5, 0.9), 2),
