@@ -1,0 +1,190 @@
+//! The network on real pictures against ONNX Runtime's stored answers (golden/README.md tells how they were made).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gesto_engine::isa::Detected;
+use gesto_engine::model::DFL_BINS;
+use gesto_engine::{Candidate, HeadMode, HeadOutput, Isa, Model, Network, Options};
+use safetensors::SafeTensors;
+
+struct Golden {
+    name: String,
+    height: usize,
+    width: usize,
+    rgb: Vec<u8>,
+    tensors: Vec<u8>,
+}
+
+impl Golden {
+    fn all() -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|ext| ext == "png"));
+        paths.sort();
+        assert!(paths.len() >= 8, "golden pictures are there");
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    fn read(path: &Path) -> Self {
+        let mut decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap()));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut rgb).unwrap();
+        assert_eq!(info.color_type, png::ColorType::Rgb);
+        let tensors = fs::read(path.with_extension("safetensors")).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        Self { name, height: info.height as usize, width: info.width as usize, rgb, tensors }
+    }
+
+    fn f32s(&self, tensor: &str) -> Vec<f32> {
+        let file = SafeTensors::deserialize(&self.tensors).unwrap();
+        file.tensor(tensor).unwrap().data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+    }
+
+    fn indices(&self, head: &str) -> Vec<usize> {
+        let file = SafeTensors::deserialize(&self.tensors).unwrap();
+        let tensor = file.tensor(&format!("{head}.index")).unwrap();
+        tensor.data().as_chunks().0.iter().map(|&b| i32::from_le_bytes(b) as usize).collect()
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Centre, width and height in input pixels.
+fn decode_box(output: &HeadOutput<'_>, candidate: &Candidate, stride: f32) -> [f32; 4] {
+    let logits = output.box_logits(candidate);
+    let side = |i: usize| {
+        let bins = &logits[i * DFL_BINS..][..DFL_BINS];
+        let max = bins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (mut sum, mut weighted) = (0.0, 0.0);
+        for (bin, logit) in bins.iter().enumerate() {
+            let e = (logit - max).exp();
+            sum += e;
+            weighted += e * bin as f32;
+        }
+        weighted / sum
+    };
+    let [left, top, right, bottom] = std::array::from_fn(side);
+    let (x, y) = (candidate.x as f32 + 0.5, candidate.y as f32 + 0.5);
+    [x + (right - left) / 2.0, y + (bottom - top) / 2.0, left + right, top + bottom].map(|v| v * stride)
+}
+
+fn intersection_over_union(a: [f32; 4], b: [f32; 4]) -> f32 {
+    let overlap = |c: usize| {
+        let low = (a[c] - a[c + 2] / 2.0).max(b[c] - b[c + 2] / 2.0);
+        let high = (a[c] + a[c + 2] / 2.0).min(b[c] + b[c + 2] / 2.0);
+        (high - low).max(0.0)
+    };
+    let both = overlap(0) * overlap(1);
+    both / (a[2] * a[3] + b[2] * b[3] - both)
+}
+
+/// Runs `check(isa, height, width)` for every tier of this machine whose numbers are of `bf16`'s kind; names the others.
+fn on_tiers(bf16: bool, mut check: impl FnMut(Isa)) {
+    let mut ran = 0;
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.name().ends_with("bf16") == bf16) {
+        match Detected::get().missing(isa) {
+            Some(why) => println!("skipped: {isa} ({why})"),
+            None if Detected::get().is_emulated(isa) => println!("skipped: {isa} (too slow in software)"),
+            None => {
+                check(isa);
+                ran += 1;
+            }
+        }
+    }
+    assert!(bf16 || ran > 0, "the portable tier is everywhere");
+}
+
+fn network(isa: Isa, golden: &Golden, model: &Model) -> Network {
+    let mut options = Options::default();
+    options.isa = Some(isa);
+    options.threads = 2;
+    let mut network = Network::new(model, golden.height, golden.width, &options).unwrap();
+    network.input_mut().copy_from_slice(&golden.rgb);
+    network
+}
+
+fn starter() -> Model {
+    Model::from_bytes(include_bytes!("../../../models/multi-n.safetensors").as_slice()).unwrap()
+}
+
+#[test]
+fn f32_tiers_agree_with_onnx_runtime() {
+    let model = starter();
+    for golden in Golden::all() {
+        on_tiers(false, |isa| {
+            let mut network = network(isa, &golden, &model);
+            network.set_heads(HeadMode::Dense);
+            let heads = network.heads().to_vec();
+            let outputs = network.run(&[0.0, 0.0]);
+            let (mut pixels, mut probabilities) = (0.0f32, 0.0f32);
+            for (h, head) in heads.iter().enumerate() {
+                let output = outputs.head(h);
+                let rows = golden.f32s(&format!("{}.rows", head.name));
+                let width = 4 + head.classes.len() + 3 * head.keypoints;
+                for (&index, row) in golden.indices(&head.name).iter().zip(rows.chunks_exact(width)) {
+                    let candidate = &output.candidates()[index];
+                    assert_eq!(candidate.anchor as usize, index);
+                    let level = candidate.level as usize;
+                    let stride = head.levels[level].stride as f32;
+                    for (got, want) in decode_box(&output, candidate, stride).into_iter().zip(&row[..4]) {
+                        pixels = pixels.max((got - want).abs());
+                    }
+                    let classes = &row[4..4 + head.classes.len()];
+                    let best = classes.iter().copied().fold(0.0, f32::max);
+                    probabilities = probabilities.max((sigmoid(candidate.logit) - best).abs());
+                    let mut raw = vec![0.0; 3 * head.keypoints];
+                    output.keypoints(candidate, &mut raw);
+                    for (got, want) in
+                        raw.as_chunks::<3>().0.iter().zip(row[width - raw.len()..].as_chunks::<3>().0)
+                    {
+                        let x = (got[0] * 2.0 + candidate.x as f32) * stride;
+                        let y = (got[1] * 2.0 + candidate.y as f32) * stride;
+                        pixels = pixels.max((x - want[0]).abs()).max((y - want[1]).abs());
+                        probabilities = probabilities.max((sigmoid(got[2]) - want[2]).abs());
+                    }
+                }
+            }
+            println!("{} {isa}: {pixels} pixels, {probabilities}", golden.name);
+            assert!(pixels <= 0.05, "{} {isa}: boxes are off by {pixels} pixels", golden.name);
+            assert!(probabilities <= 1e-4, "{} {isa}: probabilities are off by {probabilities}", golden.name);
+        });
+    }
+}
+
+#[test]
+fn bf16_tiers_find_what_f32_finds() {
+    let model = starter();
+    for golden in Golden::all() {
+        let mut exact = network(Isa::Portable, &golden, &model);
+        on_tiers(true, |isa| {
+            let mut rounded = network(isa, &golden, &model);
+            let heads = rounded.heads().to_vec();
+            let (exact, rounded) = (exact.run(&[0.4, 0.4]), rounded.run(&[0.2, 0.2]));
+            for (h, head) in heads.iter().enumerate() {
+                let (exact, rounded) = (exact.head(h), rounded.head(h));
+                for want in exact.candidates() {
+                    let boxed = |output: &HeadOutput<'_>, candidate: &Candidate| {
+                        decode_box(output, candidate, head.levels[candidate.level as usize].stride as f32)
+                    };
+                    let of = boxed(&exact, want);
+                    let same_class = rounded.candidates().iter().filter(|got| got.class == want.class);
+                    let best = same_class
+                        .map(|got| intersection_over_union(boxed(&rounded, got), of))
+                        .fold(0.0, f32::max);
+                    assert!(
+                        best > 0.9,
+                        "{} {isa} {}: {want:?} is matched with IoU {best} only",
+                        golden.name,
+                        head.name
+                    );
+                }
+            }
+        });
+    }
+}
