@@ -58,6 +58,11 @@ impl Error {
         Self { recoverable: true, ..self }
     }
 
+    /// Puts an input's or output's name before the message.
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self { message: format!("`{}`: {}", one_line(name), self.message), ..self }
+    }
+
     /// What went wrong, for a program.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -10,6 +10,7 @@
 
 pub mod draw;
 mod error;
+mod ffmpeg;
 mod limits;
 mod picture;
 pub mod sink;

@@ -54,6 +54,15 @@ impl Picture {
         self.height
     }
 
+    /// What a detector reads: these pixels, borrowed.
+    ///
+    /// # Errors
+    /// The picture is empty, or larger than any frame may be.
+    pub fn as_frame(&self) -> Result<gesto::Frame<'_>> {
+        gesto::Frame::rgb8(&self.pixels, self.width, self.height)
+            .map_err(|error| Error::because(ErrorKind::InvalidArgument, "no frame", error))
+    }
+
     /// Bytes from one row to the next.
     pub fn stride(&self) -> usize {
         self.width as usize * 3

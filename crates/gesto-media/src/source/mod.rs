@@ -3,10 +3,25 @@
 //! [`expand`] turns what a user typed (files, directories, patterns, addresses) into [`Input`]s, [`open`] turns one
 //! of them into a [`Source`].
 
+mod animation;
+mod expand;
+mod ffmpeg;
+mod jpeg;
+mod latest;
+mod mjpeg;
+mod open;
+mod still;
+mod y4m;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{Error, ErrorKind, Limits, Picture, Result};
+pub use expand::expand;
+pub use latest::Latest;
+pub use open::{decode, open};
+
+pub use crate::ffmpeg::Stopper;
+use crate::{Picture, Result};
 
 /// One thing to read.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -43,7 +58,14 @@ impl fmt::Display for Input {
         match self {
             Self::Stdin => f.write_str("-"),
             Self::File(path) | Self::Device(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(url),
+            Self::Url(url) => match url.split_once("://") {
+                Some((scheme, rest)) => {
+                    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+                    let start = rest[..host].rfind('@').map_or(0, |at| at + 1);
+                    write!(f, "{scheme}://{}", &rest[start..])
+                }
+                None => f.write_str(url),
+            },
         }
     }
 }
@@ -72,10 +94,17 @@ pub struct Info {
     pub name: String,
     /// Still, animation, clip or live.
     pub kind: Kind,
-    /// How many frames it holds, when the container says so.
+    /// How many frames it holds, when the container says so; an estimate for clips that `ffmpeg` reads.
     pub frames: Option<u64>,
     /// Nominal frames per second, when the container says so.
     pub fps: Option<f64>,
+}
+
+impl Info {
+    fn new(input: Input) -> Self {
+        let name = input.to_string();
+        Self { input, name, kind: Kind::Still, frames: None, fps: None }
+    }
 }
 
 /// One frame of a source.
@@ -99,7 +128,7 @@ pub trait Source: Send {
     /// The next frame, `None` at the end.
     ///
     /// # Errors
-    /// One sentence. After one with [`Error::is_recoverable`] the next call goes on behind the broken frame; after
+    /// One sentence. After one with [`Error::is_recoverable`](crate::Error::is_recoverable) the next call goes on behind the broken frame; after
     /// any other the source is over.
     fn next_frame(&mut self) -> Result<Option<Shot>>;
 
@@ -107,38 +136,30 @@ pub trait Source: Send {
     fn recycle(&mut self, picture: Picture) {
         drop(picture);
     }
+
+    /// Something that ends the source from another thread, for cameras that stopped sending.
+    fn stopper(&self) -> Stopper {
+        Stopper::default()
+    }
 }
 
-/// Turns what a user typed into inputs, in order.
-///
-/// - a directory stands for its pictures and clips, sorted by name, subdirectories left out (`recursive`: taken in);
-/// - a pattern (`*`, `?`, `[...]`, `**`) that is not itself a file stands for what it matches, sorted;
-/// - everything else stands for itself; files are not opened here.
-///
-/// An argument that stands for nothing gives one error in its place, so that a batch can report it and go on.
-pub fn expand<S: AsRef<str>>(arguments: &[S], recursive: bool) -> Vec<Result<Input>> {
-    let _ = recursive;
-    arguments.iter().map(|argument| Ok(Input::from(argument.as_ref()))).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Opens one input. What it is, is told by its first bytes, not by its name.
-///
-/// Read here: JPEG, PNG (moving ones too), WebP (moving too), GIF, BMP, TIFF, PNM; Y4M; MJPEG (JPEGs one after
-/// another, or a multipart stream). Everything else goes through the program `ffmpeg`.
-///
-/// # Errors
-/// No such file, nothing that can be read, more than `limits`, or `ffmpeg` is needed and not installed.
-pub fn open(input: impl Into<Input>, limits: &Limits) -> Result<Box<dyn Source>> {
-    let (input, _) = (input.into(), limits);
-    Err(Error::new(ErrorKind::Unsupported, format!("`{input}`: no reader yet")))
-}
+    #[test]
+    fn inputs_are_told_apart() {
+        assert_eq!(Input::from("-"), Input::Stdin);
+        assert_eq!(Input::from("/dev/video2"), Input::Device("/dev/video2".into()));
+        assert_eq!(Input::from("rtsp://cam/1"), Input::Url("rtsp://cam/1".into()));
+        assert_eq!(Input::from("C:\\clip.mp4"), Input::File("C:\\clip.mp4".into()));
+        assert_eq!(Input::from("a/b://c"), Input::File("a/b://c".into()));
+    }
 
-/// Decodes one encoded picture (JPEG, PNG, WebP, GIF, BMP, TIFF, PNM) from memory into `picture`, reusing its
-/// memory: what a server does with a request's body.
-///
-/// # Errors
-/// Not a picture, damaged, or more than `limits`.
-pub fn decode(encoded: &[u8], picture: &mut Picture, limits: &Limits) -> Result<()> {
-    let _ = (encoded, picture, limits);
-    Err(Error::new(ErrorKind::Unsupported, "no decoder yet"))
+    #[test]
+    fn names_keep_passwords_to_themselves() {
+        let name = |url: &str| Input::from(url).to_string();
+        assert_eq!(name("rtsp://me:p@ss@cam:554/a@b"), "rtsp://cam:554/a@b");
+        assert_eq!(name("http://cam/x"), "http://cam/x");
+    }
 }
