@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, detect, man, model};
+use crate::commands::{bench, completions, detect, man, model};
 
 /// Hand gestures and body keypoints from pictures, clips and cameras.
 ///
@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Find gestures and people in pictures and clips
     Detect(detect::Args),
+    /// Measure speed on this machine
+    Bench(bench::Args),
     /// Look into a model
     Model(model::Args),
     /// Print a completion script for a shell

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
-use crate::kernels::frame;
 use crate::kernels::memory::Arena;
 use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
+use crate::kernels::{ceiling, frame};
 use crate::model::{DFL_BINS, Head, Model};
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Level, Plan, Step};
@@ -268,6 +268,25 @@ impl Network {
     /// time to `report` by position.
     pub fn profile(&mut self, report: impl FnMut(usize, Duration)) {
         frame::profile(&self.plan, &mut self.arena, &mut self.team, report);
+    }
+
+    /// Floating point operations a second that one core can do with this tier's multiply instruction; measured now, for
+    /// about a tenth of a second.
+    #[must_use]
+    pub fn ceiling(&self) -> f64 {
+        ceiling::flops(self.plan.kernels)
+    }
+
+    /// Multiply-accumulates that the last frame took: lazy steps count the tiles they ran.
+    #[must_use]
+    pub fn macs_of_last_frame(&self) -> usize {
+        let dense: usize = self.steps().iter().filter(|step| !step.lazy).map(|step| step.macs).sum();
+        let lazy = self.plan.lazy.iter().flatten().map(|lazy| {
+            let selection = self.selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
+            let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
+            tiles.iter().map(|tile| tile.count as usize * lazy.step.macs_per_cell).sum::<usize>()
+        });
+        dense + lazy.sum::<usize>()
     }
 
     fn level(&self, head: usize, candidate: &Candidate) -> (&Level, usize) {

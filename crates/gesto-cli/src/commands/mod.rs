@@ -1,5 +1,6 @@
 //! One module for each command: its `Args` (part of the one definition in [`crate::cli`]) and its `run`.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod detect;
 pub(crate) mod man;
@@ -14,6 +15,7 @@ use crate::console::Console;
 pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<ExitCode> {
     match command {
         Command::Detect(args) => detect::run(args, console),
+        Command::Bench(args) => bench::run(args, console),
         Command::Model(args) => model::run(args, console),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args, console),

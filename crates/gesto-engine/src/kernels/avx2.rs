@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::conv_f32;
 use super::memory::SharedArena;
 use super::vector::Vector;
+use super::{ceiling, conv_f32};
 use crate::plan::{ConvStep, Share, Tile};
 
 /// Cells of a tile: 6 by 16 numbers take 12 of the 16 registers.
@@ -110,4 +110,13 @@ pub(super) unsafe fn conv(
 ) {
     // SAFETY: passed on from the caller.
     unsafe { conv_f32::run::<Ymm2, CELLS>(step, arena, weights, tiles, share) }
+}
+
+/// The ceiling's loop for this tier.
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn multiply_registers(turns: usize) -> usize {
+    ceiling::multiply_adds::<Ymm2, 5>(turns)
 }

@@ -1,8 +1,8 @@
 //! Plain Rust: the compiler vectorises it for the target it builds for (SSE2, NEON, ...).
 
-use super::conv_f32;
 use super::memory::SharedArena;
 use super::vector::Vector;
+use super::{ceiling, conv_f32};
 use crate::plan::{ConvStep, Share, Tile};
 
 /// Cells of a tile: 4 by 16 numbers fill SSE2's and NEON's registers.
@@ -96,4 +96,9 @@ pub(super) unsafe fn conv(
 ) {
     // SAFETY: passed on from the caller.
     unsafe { conv_f32::run::<Plain, CELLS>(step, arena, weights, tiles, share) }
+}
+
+/// The ceiling's loop for this tier.
+pub(super) fn multiply_registers(turns: usize) -> usize {
+    ceiling::multiply_adds::<Plain, 3>(turns)
 }

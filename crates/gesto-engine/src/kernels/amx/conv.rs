@@ -178,3 +178,20 @@ impl<const C: usize> Block<'_, C> {
         true
     }
 }
+
+/// The ceiling's loop for this tier.
+///
+/// # Safety
+/// The processor has AMX with bf16, and this process may use tiles.
+pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        TileConfig::for_rows(ROWS as u8).load();
+        tile::zero::<2, 2>();
+        for _ in 0..turns {
+            tile::multiply_registers();
+        }
+        tile::release();
+    }
+    turns * 4 * 2 * 16 * 16 * 32
+}

@@ -6,5 +6,5 @@ pub(crate) mod detect;
 pub(crate) mod emulate;
 mod tile;
 
-pub(super) use self::conv::{cells, conv};
+pub(super) use self::conv::{cells, conv, multiply_registers};
 use self::tile::TileConfig;

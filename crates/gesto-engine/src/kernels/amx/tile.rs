@@ -127,6 +127,24 @@ pub(super) unsafe fn multiply<const T: usize, const C: usize>(
     }
 }
 
+/// The four products of a tap without its loads.
+///
+/// # Safety
+/// As [`zero`].
+#[inline(always)]
+pub(super) unsafe fn multiply_registers() {
+    // SAFETY: the caller loaded a configuration.
+    unsafe {
+        asm!(
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+
 /// Stores the sums of `T` tiles by `C` chunks as `[tile][chunk][row of 64 bytes]`, 16 rows each.
 ///
 /// # Safety

@@ -5,6 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::bf16_out::Finish;
+use crate::kernels::ceiling;
 use crate::kernels::memory::SharedArena;
 use crate::plan::layout::LINE;
 use crate::plan::{ConvStep, Share, Tile};
@@ -99,4 +100,26 @@ unsafe fn block_of<const P: usize, const C: usize>(
             };
         }
     }
+}
+
+/// The ceiling's loop for this tier.
+///
+/// # Safety
+/// The processor has AVX-512 with bf16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
+    // SAFETY: both types are 512 bits.
+    let one = unsafe {
+        std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(std::hint::black_box(0x3f80_0000)))
+    };
+    let mut sums = [_mm512_setzero_ps(); ceiling::SUMS];
+    for _ in 0..turns {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, one, one);
+        }
+    }
+    for sum in sums {
+        std::hint::black_box(_mm512_reduce_add_ps(sum));
+    }
+    turns * ceiling::SUMS * 16 * 4
 }

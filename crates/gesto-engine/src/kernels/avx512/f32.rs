@@ -2,9 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::kernels::conv_f32;
 use crate::kernels::memory::SharedArena;
 use crate::kernels::vector::Vector;
+use crate::kernels::{ceiling, conv_f32};
 use crate::plan::layout::Grid;
 use crate::plan::{ConvStep, Share, Tile};
 
@@ -117,4 +117,13 @@ pub(in crate::kernels) unsafe fn conv(
             _ => conv_f32::run::<Zmm, 14>(step, arena, weights, tiles, share),
         }
     }
+}
+
+/// The ceiling's loop for this tier.
+///
+/// # Safety
+/// The processor has AVX-512F.
+#[target_feature(enable = "avx512f")]
+pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
+    ceiling::multiply_adds::<Zmm, { ceiling::SUMS }>(turns)
 }

@@ -1,0 +1,27 @@
+//! `gesto bench`: how fast it is here, one file a subject.
+
+mod model;
+
+use std::process::ExitCode;
+
+use crate::console::Console;
+
+/// Measure speed on this machine
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Time the network alone
+    Model(model::Args),
+}
+
+pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Model(args) => model::run(&args, console),
+    }
+}
