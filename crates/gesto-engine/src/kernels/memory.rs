@@ -7,33 +7,30 @@ use crate::plan::layout::LINE;
 /// One cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; LINE]);
+pub(crate) struct Line([u32; LINE / 4]);
+
+impl Line {
+    const ZERO: Self = Self([0; LINE / 4]);
+
+    pub(crate) fn from_words(words: [u32; LINE / 4]) -> Self {
+        Self(words)
+    }
+}
 
 /// Bytes that begin on a cache line.
 #[derive(Clone)]
-pub(crate) struct Lines(Box<[Line]>);
+pub(crate) struct Lines(Vec<Line>);
 
 impl Lines {
-    /// `len` zeros, rounded up to whole lines.
-    pub(crate) fn zeros(len: usize) -> Self {
-        Self(vec![Line([0; LINE]); len.div_ceil(LINE)].into_boxed_slice())
-    }
-
-    /// A copy of `bytes`, followed by zeros up to a whole line.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
-        let mut lines = Self::zeros(bytes.len());
-        lines.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
-        lines
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: a line is 64 bytes without padding, so the slice covers exactly the boxed lines.
+        // SAFETY: a line is 64 bytes without padding, so the slice covers exactly the lines.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
     }
+}
 
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as in `bytes`; the exclusive borrow of self covers the lines.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LINE) }
+impl From<Vec<Line>> for Lines {
+    fn from(lines: Vec<Line>) -> Self {
+        Self(lines)
     }
 }
 
@@ -55,7 +52,7 @@ impl Arena {
     /// `len` zeros: the borders of all planes are in place.
     pub(crate) fn new(len: usize) -> Self {
         (0..len.div_ceil(LINE))
-            .map(|_| UnsafeCell::new(Line([0; LINE])))
+            .map(|_| UnsafeCell::new(Line::ZERO))
             .collect::<Vec<_>>()
             .into_boxed_slice()
             .into()

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use safetensors::{Dtype, SafeTensors};
 
 use super::architecture::{HeadSpec, Shapes, build};
@@ -114,7 +115,10 @@ impl Model {
         let tensor = &self.tensors[name];
         let bytes = &self.bytes[tensor.range.clone()];
         match tensor.dtype {
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+            Dtype::F16 => {
+                let halves: Vec<f16> = bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b)).collect();
+                halves.to_f32_vec()
+            }
             Dtype::BF16 => {
                 bytes.as_chunks().0.iter().map(|&b| half::bf16::from_le_bytes(b).to_f32()).collect()
             }

@@ -216,7 +216,7 @@ impl Plan {
             planes: &planes,
             places: &places.places,
             cells: HashMap::new(),
-            packer: pack::Packer::default(),
+            packer: pack::Packer::new(model, kernels.format()),
         };
         let dense: Vec<Vec<Step>> =
             dense.iter().map(|stage| stage.iter().map(|task| builder.step(task)).collect()).collect();

@@ -7,16 +7,15 @@
 use super::layout::{Format, LINE};
 use super::lower::{ConvTask, Tap, Weight};
 use super::{Block, Chunk, TapOffset};
-use crate::kernels::memory::Lines;
+use crate::kernels::memory::{Line, Lines};
 use crate::model::Model;
 
 /// Logit of class channels that exist only to fill a plane: below every threshold.
 const NEVER: f32 = -1e30;
 
-/// Collects packed weights of all steps.
-#[derive(Debug, Default)]
+/// Collects packed weights of all steps. Every row of weights is a cache line: 16 f32, or 16 pairs of bf16.
 pub(super) struct Packer {
-    bytes: Vec<u8>,
+    lines: Vec<Line>,
 }
 
 pub(super) struct Packed {
@@ -25,51 +24,61 @@ pub(super) struct Packed {
 }
 
 impl Packer {
+    /// With room for all weights of a model.
+    pub(super) fn new(model: &Model, format: Format) -> Self {
+        // A little more than the parameters: biases and lines are filled up.
+        Self { lines: Vec::with_capacity(model.graph().parameters() * format.bytes() / LINE * 9 / 8) }
+    }
+
     pub(super) fn finish(self) -> Lines {
-        Lines::from_bytes(&self.bytes)
+        Lines::from(self.lines)
     }
 
     /// Packs the weights and biases of a convolution task in blocks of `per_block` chunks.
     pub(super) fn pack(&mut self, layout: &Layout<'_>, per_block: usize, format: Format) -> Packed {
         let columns = Columns::new(layout.model, layout.task, layout.chunks.len());
-        let bias = self.bytes.len();
-        for column in 0..columns.len() {
-            self.bytes.extend(columns.bias(column).to_ne_bytes());
+        let bias = self.bytes();
+        for chunk in 0..layout.chunks.len() {
+            self.lines
+                .push(Line::from_words(std::array::from_fn(|i| columns.bias(16 * chunk + i).to_bits())));
         }
         let mut blocks = Vec::new();
         for first in (0..layout.chunks.len()).step_by(per_block) {
             let chunks = first..(first + per_block).min(layout.chunks.len());
-            let weights = self.bytes.len();
+            let weights = self.bytes();
             for (tap, offset) in layout.taps.iter().zip(layout.offsets) {
                 match format {
                     Format::F32 => {
                         for lane in &tap.lanes[..offset.lanes as usize] {
                             for chunk in chunks.clone() {
-                                let row = columns.chunk(chunk, *lane);
-                                self.bytes.extend(row.iter().flat_map(|weight| weight.to_ne_bytes()));
+                                self.lines
+                                    .push(Line::from_words(columns.chunk(chunk, *lane).map(f32::to_bits)));
                             }
                         }
                     }
                     Format::Bf16 => {
                         for chunk in chunks.clone() {
                             for pair in tap.lanes.as_chunks::<2>().0 {
-                                let [even, odd] =
-                                    pair.map(|lane| columns.chunk(chunk, lane).map(half::bf16::from_f32));
-                                let row = even
-                                    .iter()
-                                    .zip(&odd)
-                                    .flat_map(|(a, b)| [a.to_ne_bytes(), b.to_ne_bytes()]);
-                                self.bytes.extend(row.flatten());
+                                let [even, odd] = pair.map(|lane| columns.chunk(chunk, lane).map(bf16_bits));
+                                let words = std::array::from_fn(|i| even[i] | odd[i] << 16);
+                                self.lines.push(Line::from_words(words));
                             }
                         }
                     }
                 }
             }
-            self.bytes.resize(self.bytes.len().next_multiple_of(LINE), 0);
             blocks.push(Block { chunks, weights });
         }
         Packed { blocks, bias }
     }
+
+    fn bytes(&self) -> usize {
+        self.lines.len() * LINE
+    }
+}
+
+fn bf16_bits(x: f32) -> u32 {
+    u32::from(half::bf16::from_f32(x).to_bits())
 }
 
 /// What a task's weights are, and how its input is read.
@@ -91,9 +100,10 @@ struct Columns {
 }
 
 struct ConvNumbers {
+    /// `[in][ky][kx][out]`, so that the output channels of a chunk are neighbours.
     weight: Vec<f32>,
     bias: Vec<f32>,
-    in_channels: usize,
+    out_channels: usize,
     kernel: usize,
 }
 
@@ -113,14 +123,19 @@ impl Columns {
             .iter()
             .map(|&id| {
                 let conv = model.graph().conv(id);
-                let mut numbers = model.weights(id);
-                if task.reads_bytes {
-                    numbers.weight.iter_mut().for_each(|weight| *weight *= 1.0 / 255.0);
+                let numbers = model.weights(id);
+                let scale = if task.reads_bytes { 1.0 / 255.0 } else { 1.0 };
+                let per_output = numbers.weight.len() / conv.out_channels;
+                let mut weight = vec![0.0; numbers.weight.len()];
+                for (o, row) in numbers.weight.chunks_exact(per_output).enumerate() {
+                    for (to, from) in weight[o..].iter_mut().step_by(conv.out_channels).zip(row) {
+                        *to = from * scale;
+                    }
                 }
                 ConvNumbers {
-                    weight: numbers.weight,
+                    weight,
                     bias: numbers.bias,
-                    in_channels: conv.in_channels,
+                    out_channels: conv.out_channels,
                     kernel: conv.kernel,
                 }
             })
@@ -137,19 +152,16 @@ impl Columns {
         }
     }
 
-    fn len(&self) -> usize {
-        self.from.len()
-    }
-
     /// The weights of 16 output channels for one number of the input.
     fn chunk(&self, chunk: usize, lane: Option<Weight>) -> [f32; 16] {
-        let Some(lane) = lane else { return [0.0; 16] };
-        std::array::from_fn(|i| {
-            let Some((conv, channel)) = self.from[16 * chunk + i] else { return 0.0 };
+        let mut row = [0.0; 16];
+        let Some(lane) = lane else { return row };
+        for (to, from) in row.iter_mut().zip(&self.from[16 * chunk..]) {
+            let Some((conv, channel)) = *from else { continue };
             let conv = &self.convs[conv];
-            let at =
-                ((channel * conv.in_channels + lane.channel) * conv.kernel + lane.ky) * conv.kernel + lane.kx;
-            conv.weight[at]
-        })
+            let tap = (lane.channel * conv.kernel + lane.ky) * conv.kernel + lane.kx;
+            *to = conv.weight[tap * conv.out_channels + channel];
+        }
+        row
     }
 }
