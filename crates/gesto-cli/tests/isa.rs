@@ -1,0 +1,64 @@
+//! No choice of kernels dies of an illegal instruction: each in a process of its own.
+
+use std::process::{Command, Output};
+
+const TIERS: [&str; 5] = ["amx-bf16", "avx512-f32", "avx512-bf16", "avx2-f32", "portable"];
+
+fn bench(isa: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gesto"))
+        .args(["bench", "model", "--size", "64x64", "--threads", "2", "--frames", "10", "--json", "-"])
+        .env("GESTO_ISA", isa)
+        .output()
+        .unwrap()
+}
+
+/// The tier that ran.
+fn ran(output: &Output) -> String {
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    line["isa"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_forced_tier_runs_or_says_why_not() {
+    for tier in TIERS {
+        let output = bench(tier);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => assert_eq!(ran(&output), tier),
+            Some(2) => {
+                assert!(stderr.contains("is not available") && stderr.contains(tier), "{tier}: {stderr}");
+                println!("skipped: {tier} ({})", stderr.trim());
+            }
+            code => panic!("{tier}: {code:?} {:?} {stderr}", output.status),
+        }
+    }
+    assert_eq!(bench("portable").status.code(), Some(0));
+}
+
+#[test]
+fn forbidden_tiers_fall_back_one_by_one() {
+    let mut forbidden = String::new();
+    let mut before = String::new();
+    for tier in TIERS {
+        let output = bench(&forbidden);
+        assert_eq!(output.status.code(), Some(0), "{forbidden}: {}", String::from_utf8_lossy(&output.stderr));
+        let chosen = ran(&output);
+        assert!(!forbidden.contains(&format!("-{chosen}")), "{chosen} was forbidden");
+        if !before.is_empty() {
+            let place = |name: &str| TIERS.iter().position(|tier| *tier == name);
+            assert!(place(&chosen) >= place(&before), "{chosen} after {before}");
+        }
+        before = chosen;
+        forbidden = if forbidden.is_empty() { format!("-{tier}") } else { format!("{forbidden},-{tier}") };
+    }
+    let output = bench(&forbidden);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("forbidden"));
+}
+
+#[test]
+fn an_unknown_tier_is_named() {
+    let output = bench("sse9");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("sse9"));
+}
