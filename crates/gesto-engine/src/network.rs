@@ -156,7 +156,7 @@ impl Network {
         });
         Self {
             heads,
-            arena: Arena::new(plan.arena_size),
+            arena: Arena::new(plan.arena_size_for(threads)),
             team: Team::new(threads),
             selections: selections.collect(),
             input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],

@@ -4,8 +4,10 @@ use std::arch::x86_64::*;
 
 use super::memory::SharedArena;
 use super::vector::Vector;
-use super::{ceiling, conv_f32};
+use super::{ceiling, conv_f32, winograd};
+use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, Share, Tile};
+use std::ops::Range;
 
 /// Cells of a tile: 6 by 16 numbers take 12 of the 16 registers.
 pub(super) const CELLS: usize = 6;
@@ -119,4 +121,21 @@ pub(super) unsafe fn conv(
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn multiply_registers(turns: usize) -> usize {
     ceiling::multiply_adds::<Ymm2, 5>(turns)
+}
+
+/// One thread's share of a convolution by minimal filtering.
+///
+/// # Safety
+/// As [`winograd::run`]; the processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn winograd(
+    step: &ConvStep,
+    filter: &Winograd,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    scratch: usize,
+    share: Range<usize>,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { winograd::run::<Ymm2, CELLS>(step, filter, arena, weights, scratch, share) }
 }

@@ -80,23 +80,8 @@ impl Work<'_> {
         let from = (tile.input as usize * self.step.input_cell) as isize;
         for tap in &self.step.taps {
             let line: *const u8 = self.arena.at_signed(tap.bytes + from);
-            for lane in 0..tap.lanes as usize {
-                // SAFETY: the plan checked that all lines of the tile lie in the arena, and packed 16 C weights
-                // for each lane of each tap.
-                unsafe {
-                    let mut w = [V::zero(); C];
-                    for (c, w) in w.iter_mut().enumerate() {
-                        *w = V::load(weights.add(16 * c));
-                    }
-                    weights = weights.add(16 * C);
-                    for (p, sums) in sums.iter_mut().enumerate() {
-                        let number = V::splat(*line.add(p * row + 4 * lane).cast::<f32>());
-                        for c in 0..C {
-                            sums[c] = V::mul_add(number, w[c], sums[c]);
-                        }
-                    }
-                }
-            }
+            // SAFETY: the plan checked that all lines of the tile lie in the arena, and packed 16 C weights for each lane.
+            unsafe { accumulate::<V, P, C>(&mut sums, line, row, tap.lanes as usize, &mut weights) };
         }
         // The sums leave the registers here, by constant indices only: were they indexed by a variable further down, the
         // compiler would keep them in memory all along.
@@ -147,6 +132,37 @@ impl Work<'_> {
                         x = V::zero();
                     }
                     x.store(self.arena.at(chunk.output + (first + p) * LINE).cast());
+                }
+            }
+        }
+    }
+}
+
+/// Adds one line of each of `P` cells times its weights to the sums; `weights` moves on behind them.
+///
+/// # Safety
+/// The processor executes `V`'s instructions; `P` lines are readable `row` bytes apart from `line` on, and
+/// `16 C lanes` weights at `weights`.
+#[inline(always)]
+pub(super) unsafe fn accumulate<V: Vector, const P: usize, const C: usize>(
+    sums: &mut [[V; C]; P],
+    line: *const u8,
+    row: usize,
+    lanes: usize,
+    weights: &mut *const f32,
+) {
+    for lane in 0..lanes {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let mut w = [V::zero(); C];
+            for (c, w) in w.iter_mut().enumerate() {
+                *w = V::load(weights.add(16 * c));
+            }
+            *weights = weights.add(16 * C);
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let number = V::splat(*line.add(p * row + 4 * lane).cast::<f32>());
+                for c in 0..C {
+                    sums[c] = V::mul_add(number, w[c], sums[c]);
                 }
             }
         }

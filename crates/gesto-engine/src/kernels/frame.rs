@@ -28,7 +28,7 @@ pub(crate) fn run(
     selections: &[RwLock<Selection>],
     job: Job<'_>,
 ) {
-    assert!(arena.len() >= plan.arena_size, "the arena was made for this plan");
+    assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
     assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
     let (size, arena) = (team.size(), arena.shared());
     team.run(|index, barrier| {
@@ -65,7 +65,7 @@ pub(crate) fn profile(
     team: &mut Team,
     mut report: impl FnMut(usize, Duration),
 ) {
-    assert!(arena.len() >= plan.arena_size, "the arena was made for this plan");
+    assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
     let (size, arena) = (team.size(), arena.shared());
     let mut time = |at: usize, work: &(dyn Fn(&Member<'_>) + Sync)| {
         let start = Instant::now();
@@ -93,7 +93,19 @@ struct Member<'a> {
 impl Member<'_> {
     fn step(&self, step: &Step) {
         match step {
-            Step::Conv(step) => self.conv(step, &step.tiles),
+            Step::Conv(step) => match &step.winograd {
+                Some(filter) => {
+                    let share = crate::plan::part(filter.squares(), self.index, self.size);
+                    let scratch = self.plan.arena_size + self.index * self.plan.scratch_size;
+                    // SAFETY: step, arena and weights are the plan's; the arena has scratch for every member behind the
+                    // planes; members take other squares, and a stage's steps write other planes.
+                    unsafe {
+                        let weights = self.plan.weights.bytes();
+                        self.plan.kernels.winograd(step, filter, self.arena, weights, scratch, share);
+                    }
+                }
+                None => self.conv(step, &step.tiles),
+            },
             Step::Pool(step) => {
                 for planes in step.planes.iter().skip(self.index).step_by(self.size) {
                     // SAFETY: the planes are the plan's, and each member takes other ones.

@@ -10,7 +10,7 @@ use crate::plan::layout::LINE;
 pub(crate) struct Line([u32; LINE / 4]);
 
 impl Line {
-    const ZERO: Self = Self([0; LINE / 4]);
+    pub(crate) const ZERO: Self = Self([0; LINE / 4]);
 
     pub(crate) fn from_words(words: [u32; LINE / 4]) -> Self {
         Self(words)

@@ -23,11 +23,14 @@ mod portable;
 pub(crate) mod select;
 pub(crate) mod team;
 mod vector;
+mod winograd;
 
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid};
+use crate::plan::winograd::Winograd;
 use crate::plan::{Block, ConvStep, Share, Tile};
+use std::ops::Range;
 
 /// The kernels of one tier. Holding one is proof that the machine runs them.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +115,43 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::conv(step, arena, weights, tiles, share),
                 _ => portable::conv(step, arena, weights, tiles, share),
+            }
+        }
+    }
+
+    /// Squares that a convolution by minimal filtering takes at a time, at most; 0 when the tier has no such kernel.
+    pub(crate) fn winograd_squares(self) -> usize {
+        match self.isa() {
+            Isa::AmxBf16 | Isa::Avx512Bf16 => 0,
+            Isa::Avx512F32 => 14,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2F32 => avx2::CELLS,
+            _ => portable::CELLS,
+        }
+    }
+
+    /// One thread's share of a convolution by minimal filtering.
+    ///
+    /// # Safety
+    /// As [`winograd::run`], but for the instructions, which the token proves; the scratch is made for
+    /// [`winograd_squares`](Self::winograd_squares).
+    unsafe fn winograd(
+        self,
+        step: &ConvStep,
+        filter: &Winograd,
+        arena: SharedArena<'_>,
+        weights: &[u8],
+        scratch: usize,
+        share: Range<usize>,
+    ) {
+        // SAFETY: the token proves the instructions; the rest is passed on from the caller.
+        unsafe {
+            match self.isa() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512F32 => avx512::winograd(step, filter, arena, weights, scratch, share),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2F32 => avx2::winograd(step, filter, arena, weights, scratch, share),
+                _ => portable::winograd(step, filter, arena, weights, scratch, share),
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use super::memory::SharedArena;
 use super::vector::Vector;
-use super::{ceiling, conv_f32};
+use super::{ceiling, conv_f32, winograd};
+use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, Share, Tile};
+use std::ops::Range;
 
 /// Cells of a tile: 4 by 16 numbers fill SSE2's and NEON's registers.
 pub(super) const CELLS: usize = 4;
@@ -101,4 +103,20 @@ pub(super) unsafe fn conv(
 /// The ceiling's loop for this tier.
 pub(super) fn multiply_registers(turns: usize) -> usize {
     ceiling::multiply_adds::<Plain, 3>(turns)
+}
+
+/// One thread's share of a convolution by minimal filtering.
+///
+/// # Safety
+/// As [`winograd::run`]; every processor executes these instructions.
+pub(super) unsafe fn winograd(
+    step: &ConvStep,
+    filter: &Winograd,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    scratch: usize,
+    share: Range<usize>,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { winograd::run::<Plain, CELLS>(step, filter, arena, weights, scratch, share) }
 }

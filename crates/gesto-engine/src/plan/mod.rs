@@ -3,6 +3,7 @@
 pub(crate) mod layout;
 pub(crate) mod lower;
 mod pack;
+pub(crate) mod winograd;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,9 +17,6 @@ use crate::kernels::Kernels;
 use crate::kernels::memory::Lines;
 use crate::model::{Activation, Model};
 
-/// Bytes after the last plane that a tile at its edge may read.
-const ARENA_TAIL: usize = 128 * LINE;
-
 /// A network planned for one input size and one tier: immutable, shared by everyone who runs it.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -30,7 +28,10 @@ pub(crate) struct Plan {
     /// `[head][level]`
     pub(crate) levels: Vec<Vec<Level>>,
     pub(crate) weights: Lines,
+    /// Bytes of all planes, and of what follows the last one.
     pub(crate) arena_size: usize,
+    /// Bytes that each thread needs for itself, behind the planes.
+    pub(crate) scratch_size: usize,
 }
 
 /// Where the picture goes: cells of red, green, blue and one unused number, each 0 to 255.
@@ -118,6 +119,8 @@ pub(crate) struct ConvStep {
     /// Written as f32 in a plan of another format.
     pub(crate) full_precision: bool,
     pub(crate) tiles: Vec<Tile>,
+    /// How to run it with fewer multiplications, where that pays.
+    pub(crate) winograd: Option<winograd::Winograd>,
     pub(crate) cells: Arc<Cells>,
     /// Every output cell, borders excluded, times this is the work of the dense step.
     pub(crate) macs_per_cell: usize,
@@ -180,7 +183,10 @@ pub(crate) struct Share {
 impl ConvStep {
     /// The window and the step between windows, such as `3x3s2`.
     pub(crate) fn kernel_name(&self) -> String {
-        format!("conv{0}x{0}s{1}", self.window, self.row / self.input_cell)
+        match self.winograd {
+            Some(_) => "winograd3x3".to_owned(),
+            None => format!("conv{0}x{0}s{1}", self.window, self.row / self.input_cell),
+        }
     }
 
     /// What member `index` of `team` does of `tiles` tiles.
@@ -199,7 +205,7 @@ impl ConvStep {
     }
 }
 
-fn part(of: usize, index: usize, parts: usize) -> Range<usize> {
+pub(crate) fn part(of: usize, index: usize, parts: usize) -> Range<usize> {
     of * index / parts..of * (index + 1) / parts
 }
 
@@ -229,7 +235,7 @@ impl Plan {
                         head: lazy.head,
                         level: lazy.level,
                         reach: lazy.reach,
-                        step: builder.conv(&lazy.task),
+                        step: builder.conv(&lazy.task, false),
                     })
                     .collect()
             })
@@ -254,10 +260,23 @@ impl Plan {
             lazy,
             levels,
             weights: builder.packer.finish(),
-            arena_size: places.size + ARENA_TAIL,
+            // A square or a tile at the edge of the last plane may read two rows past its end.
+            arena_size: places.size
+                + planes.iter().map(|plane| (2 * plane.grid.pitch() + 64) * LINE).max().unwrap_or(0),
+            scratch_size: 0,
         };
+        let squares = kernels.winograd_squares();
+        let scratch =
+            |step: &ConvStep| step.winograd.as_ref().map(|filter| filter.scratch(step.chunks.len(), squares));
+        let scratch_size = plan.convs().filter_map(scratch).max().unwrap_or(0);
+        let plan = Self { scratch_size, ..plan };
         plan.check();
         Ok(plan)
+    }
+
+    /// Bytes of the arena of a team.
+    pub(crate) fn arena_size_for(&self, threads: usize) -> usize {
+        self.arena_size + threads * self.scratch_size
     }
 
     /// Every convolution, dense ones first.
@@ -306,6 +325,24 @@ impl Plan {
                 }
             }
             let weights = self.weights.bytes().len();
+            if let Some(filter) = &step.winograd {
+                // From the cell above and before the first square to two rows and cells past the last.
+                let pitch = step.cells.grid.pitch();
+                let last = (2 * filter.rows + 1) * pitch + 2 * filter.columns + 2;
+                for &place in &filter.planes {
+                    assert!(place >= (pitch + 1) * LINE && place + last * LINE <= self.arena_size);
+                }
+                for (block, weights) in step.blocks.iter().zip(&filter.weights) {
+                    let lines = winograd::POSITIONS * filter.planes.len() * 16 * block.chunks.len();
+                    assert!(
+                        weights + lines * LINE <= self.weights.bytes().len(),
+                        "{}: too few weights",
+                        step.name
+                    );
+                }
+                assert!(filter.weights.len() == step.blocks.len());
+                assert!(step.chunks.iter().all(|chunk| chunk.cell == LINE && chunk.partial.is_none()));
+            }
             assert!(step.bias + step.chunks.len() * LINE <= weights, "{}: no bias", step.name);
             for block in &step.blocks {
                 let size = self.kernels.block_bytes(step, block);
@@ -406,7 +443,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn step(&mut self, task: &Task) -> Step {
         match task {
-            Task::Conv(task) => Step::Conv(self.conv(task)),
+            Task::Conv(task) => Step::Conv(self.conv(task, true)),
             Task::Pool(task) => Step::Pool(self.pool(task)),
         }
     }
@@ -422,7 +459,8 @@ impl Builder<'_> {
         PoolStep { size: task.size, grid, cell, planes }
     }
 
-    fn conv(&mut self, task: &ConvTask) -> ConvStep {
+    /// `everywhere`: the step always runs on the whole map.
+    fn conv(&mut self, task: &ConvTask, everywhere: bool) -> ConvStep {
         let graph = self.model.graph();
         let first = graph.conv(task.convs[0]);
         let (kernel, stride) = (first.kernel, first.stride);
@@ -463,6 +501,17 @@ impl Builder<'_> {
         let layout =
             pack::Layout { model: self.model, task, taps: &taps, offsets: &offsets, chunks: &chunks };
         let packed = self.packer.pack(&layout, per_block, format);
+        // With fewer channels the transforms cost more than the multiplications saved; with few squares, the larger weights
+        // take longer to arrive.
+        let many = grid.height.div_ceil(2) * grid.width.div_ceil(2) >= 48;
+        let gains =
+            task.sources.iter().map(|source| source.channels).sum::<usize>() >= 32 && chunks.len() >= 2;
+        let filters = kernel == 3 && stride == 1 && input.cell == LINE && task.partial.is_empty();
+        let winograd =
+            (everywhere && many && gains && filters && self.kernels.winograd_squares() > 0).then(|| {
+                let planes = task.sources.iter().map(|source| self.places[source.plane.0]).collect();
+                winograd::Winograd::new(&layout, &mut self.packer, planes, grid, per_block)
+            });
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;
         ConvStep {
@@ -477,6 +526,7 @@ impl Builder<'_> {
             activation: task.activation,
             full_precision: task.full_precision,
             tiles,
+            winograd,
             cells,
             macs_per_cell: task
                 .convs

@@ -36,7 +36,7 @@ impl Packer {
 
     /// Packs the weights and biases of a convolution task in blocks of `per_block` chunks.
     pub(super) fn pack(&mut self, layout: &Layout<'_>, per_block: usize, format: Format) -> Packed {
-        let columns = Columns::new(layout.model, layout.task, layout.chunks.len());
+        let columns = layout.columns();
         let bias = self.bytes();
         for chunk in 0..layout.chunks.len() {
             self.lines
@@ -72,7 +72,14 @@ impl Packer {
         Packed { blocks, bias }
     }
 
-    fn bytes(&self) -> usize {
+    /// Room for `count` lines, zero until they are written.
+    pub(super) fn reserve(&mut self, count: usize) -> &mut [Line] {
+        let begin = self.lines.len();
+        self.lines.resize(begin + count, Line::ZERO);
+        &mut self.lines[begin..]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         self.lines.len() * LINE
     }
 }
@@ -90,8 +97,15 @@ pub(super) struct Layout<'a> {
     pub(super) chunks: &'a [Chunk],
 }
 
+impl Layout<'_> {
+    /// The task's weights by output column.
+    pub(super) fn columns(&self) -> Columns {
+        Columns::new(self.model, self.task, self.chunks.len())
+    }
+}
+
 /// The output channels of a task as columns of its chunks; columns that only fill a plane hold zeros.
-struct Columns {
+pub(super) struct Columns {
     /// `[column] -> (convolution, output channel)`
     from: Vec<Option<(usize, usize)>>,
     convs: Vec<ConvNumbers>,
@@ -153,7 +167,7 @@ impl Columns {
     }
 
     /// The weights of 16 output channels for one number of the input.
-    fn chunk(&self, chunk: usize, lane: Option<Weight>) -> [f32; 16] {
+    pub(super) fn chunk(&self, chunk: usize, lane: Option<Weight>) -> [f32; 16] {
         let mut row = [0.0; 16];
         let Some(lane) = lane else { return row };
         for (to, from) in row.iter_mut().zip(&self.from[16 * chunk..]) {

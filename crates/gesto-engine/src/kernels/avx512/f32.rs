@@ -1,11 +1,13 @@
 //! AVX-512, f32: 16 numbers in one register.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use crate::kernels::memory::SharedArena;
 use crate::kernels::vector::Vector;
-use crate::kernels::{ceiling, conv_f32};
+use crate::kernels::{ceiling, conv_f32, winograd};
 use crate::plan::layout::Grid;
+use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, Share, Tile};
 
 /// Cells of a tile for an output grid: 14 by two chunks take 28 of the 32 registers; 8 where rows are not to be mixed
@@ -126,4 +128,27 @@ pub(in crate::kernels) unsafe fn conv(
 #[target_feature(enable = "avx512f")]
 pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
     ceiling::multiply_adds::<Zmm, { ceiling::SUMS }>(turns)
+}
+
+/// One thread's share of a convolution by minimal filtering.
+///
+/// # Safety
+/// As [`winograd::run`]; the processor has AVX-512F.
+#[target_feature(enable = "avx512f")]
+pub(in crate::kernels) unsafe fn winograd(
+    step: &ConvStep,
+    filter: &Winograd,
+    arena: SharedArena<'_>,
+    weights: &[u8],
+    scratch: usize,
+    share: Range<usize>,
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match winograd::best_count(share.len(), &[14, 12, 10]) {
+            10 => winograd::run::<Zmm, 10>(step, filter, arena, weights, scratch, share),
+            12 => winograd::run::<Zmm, 12>(step, filter, arena, weights, scratch, share),
+            _ => winograd::run::<Zmm, 14>(step, filter, arena, weights, scratch, share),
+        }
+    }
 }

@@ -6,4 +6,4 @@ mod f32;
 
 pub(super) use bf16::{conv as conv_bf16, multiply_registers as multiply_registers_bf16};
 pub(super) use bf16_out::Finish;
-pub(super) use f32::{cells, conv, multiply_registers};
+pub(super) use f32::{cells, conv, multiply_registers, winograd};

@@ -1,0 +1,97 @@
+//! Minimal filtering for 3x3 windows without stride: F(2x2, 3x3) of Lavin and Gray, arXiv:1509.09308.
+//!
+//! A square of 2x2 outputs takes 16 multiplications a channel instead of 36: inputs and weights are transformed, multiplied
+//! position by position, and the sums transformed back.
+
+use super::layout::{Grid, LINE};
+use super::lower::Weight;
+use super::pack::{Layout, Packer};
+use crate::kernels::memory::Line;
+
+/// Positions of a transformed square.
+pub(crate) const POSITIONS: usize = 16;
+
+/// What a convolution needs to run this way.
+#[derive(Debug)]
+pub(crate) struct Winograd {
+    /// For each block of chunks the byte offset of its weights: `[position][input line][number][16 C]`.
+    pub(crate) weights: Vec<usize>,
+    /// Byte offset in the arena of cell 0 of each plane read.
+    pub(crate) planes: Vec<usize>,
+    /// Squares along each axis.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl Winograd {
+    /// Squares of 2x2 outputs, the overhanging ones included.
+    pub(crate) fn squares(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Bytes of scratch for `squares` at a time: transformed inputs, then sums.
+    pub(crate) fn scratch(&self, chunks: usize, squares: usize) -> usize {
+        POSITIONS * squares * LINE * (self.planes.len() + chunks)
+    }
+
+    /// Transforms and packs the weights; `planes` are the planes of the task's sources.
+    pub(super) fn new(
+        layout: &Layout<'_>,
+        packer: &mut Packer,
+        planes: Vec<usize>,
+        grid: Grid,
+        per_block: usize,
+    ) -> Self {
+        let columns = layout.columns();
+        let chunks = layout.chunks.len();
+        let mut weights = Vec::new();
+        for first in (0..chunks).step_by(per_block) {
+            let block = first..(first + per_block).min(chunks);
+            weights.push(packer.bytes());
+            let lines = packer.reserve(POSITIONS * layout.task.sources.len() * 16 * block.len());
+            let inputs = layout.task.sources.iter().flat_map(|source| {
+                (0..16).map(|lane| (lane < source.channels).then_some(source.first + lane))
+            });
+            for (input, channel) in inputs.enumerate() {
+                let Some(channel) = channel else { continue };
+                for (c, chunk) in block.clone().enumerate() {
+                    let transformed =
+                        transform(|ky, kx| columns.chunk(chunk, Some(Weight { channel, ky, kx })));
+                    for (position, row) in transformed.into_iter().enumerate() {
+                        let line = (position * layout.task.sources.len() * 16 + input) * block.len() + c;
+                        lines[line] = Line::from_words(row.map(f32::to_bits));
+                    }
+                }
+            }
+        }
+        Self { weights, planes, rows: grid.height.div_ceil(2), columns: grid.width.div_ceil(2) }
+    }
+}
+
+/// Rows of G: the transform of a window of three weights to four positions.
+const G: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+
+/// `G w G'` for 16 output channels at once.
+fn transform(weight: impl Fn(usize, usize) -> [f32; 16]) -> [[f32; 16]; POSITIONS] {
+    let window: [[[f32; 16]; 3]; 3] = std::array::from_fn(|ky| std::array::from_fn(|kx| weight(ky, kx)));
+    let dot = |g: [f32; 3], w: [[f32; 16]; 3]| {
+        std::array::from_fn(|i| g[0] * w[0][i] + g[1] * w[1][i] + g[2] * w[2][i])
+    };
+    let rows: [[[f32; 16]; 3]; 4] =
+        G.map(|g| std::array::from_fn(|kx| dot(g, [window[0][kx], window[1][kx], window[2][kx]])));
+    std::array::from_fn(|position| dot(G[position % 4], rows[position / 4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transformed_weights_of_a_flat_window() {
+        // A window of ones: G sums its rows to (1, 1.5, 0.5, 1) along each axis.
+        let axis = [1.0, 1.5, 0.5, 1.0];
+        for (position, row) in transform(|_, _| [1.0; 16]).into_iter().enumerate() {
+            assert_eq!(row, [axis[position / 4] * axis[position % 4]; 16]);
+        }
+    }
+}
