@@ -1,0 +1,213 @@
+"""One training batch: random maps, mosaics, pasted hands, holes, then light and noise."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .dataset import Dataset
+from .geometry import (
+    Batch,
+    GeometryOptions,
+    compose,
+    map_boxes,
+    random_affine,
+    sample_images,
+    uniform,
+    warp,
+)
+from .photometric import PhotometricOptions, photometric
+from .sampling import HandBank
+from .schema import ABSENT, HIDDEN, IGNORE, SURE, VISIBLE
+
+
+@dataclass(frozen=True)
+class AugmentOptions:
+    """Shares are of the batch; a mosaic of `rows x columns` tiles counts as one picture."""
+
+    stack: float = 0.15  # two pictures one above the other (side by side in a wide input)
+    mosaic: float = 0.2  # four pictures
+    paste: float = 0.2  # pictures that get another picture's hand
+    paste_side: tuple[float, float] = (20.0, 110.0)
+    hole: float = 0.25
+    max_hands: int = 14
+    max_people: int = 26
+    geometry: GeometryOptions = field(default_factory=GeometryOptions)
+    photometric: PhotometricOptions = field(default_factory=PhotometricOptions)
+
+
+def _cat(parts: list[Batch], dim: int) -> Batch:
+    return Batch(*(torch.cat(tensors, dim) for tensors in zip(*parts)))
+
+
+def _keep_best(batch: Batch, hands: int, people: int) -> Batch:
+    """Packs the labels: sure ones first, then ignored, so that padding can be cut off."""
+
+    def order(state: Tensor, count: int) -> Tensor:
+        rank = (state == SURE) * 2 + (state == IGNORE)
+        return rank.topk(min(count, state.shape[1]), 1).indices
+
+    def pick(values: Tensor, index: Tensor) -> Tensor:
+        shape = index.shape + (1,) * (values.dim() - 2)
+        return values.gather(1, index.view(shape).expand(*index.shape, *values.shape[2:]))
+
+    h, p = order(batch.hands[..., 5], hands), order(batch.people[..., 4], people)
+    return Batch(
+        batch.images, pick(batch.hands, h), pick(batch.hand_mix, h), pick(batch.people, p), pick(batch.keypoints, p)
+    )
+
+
+def tiles(
+    data: Dataset, draw, count: int, height: int, width: int, rows: int, columns: int, o: AugmentOptions
+) -> Batch:
+    """`count` pictures, each of `rows x columns` randomly mapped ones."""
+    h, w = height // rows, width // columns
+    parts = []
+    for row in range(rows):
+        for column in range(columns):
+            index = draw(count)
+            tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry), h, w, o.geometry)
+            corner = torch.tensor([column * w, row * h], device=index.device, dtype=torch.float32)
+            tile.hands[..., :4] += corner.repeat(2)
+            tile.people[..., :4] += corner.repeat(2)
+            tile.keypoints[..., :2] += corner
+            parts.append(tile)
+    lines = [torch.cat([t.images for t in parts[r * columns : (r + 1) * columns]], 3) for r in range(rows)]
+    return _cat(parts, 1)._replace(images=torch.cat(lines, 2))
+
+
+def _hide(batch: Batch, boxes: Tensor, active: Tensor) -> Batch:
+    """Labels after something covered `boxes` (`batch x 4`) of the pictures where `active`."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+
+    def covered(objects: Tensor) -> Tensor:
+        overlap = (torch.minimum(objects[..., 2:4], high) - torch.maximum(objects[..., :2], low)).clamp(min=0)
+        return overlap.prod(-1) / (objects[..., 2:4] - objects[..., :2]).clamp(min=1e-3).prod(-1) * active[:, None]
+
+    share = covered(batch.hands)
+    state = batch.hands[..., 5]
+    state = torch.where((share > 0.3) & (state == SURE), IGNORE, state)
+    state = torch.where(share > 0.75, ABSENT, state)
+    hands = torch.cat([batch.hands[..., :5], state[..., None]], -1)
+
+    share = covered(batch.people)
+    state = batch.people[..., 4]
+    state = torch.where((share > 0.75) & (state == SURE), IGNORE, state)
+    people = torch.cat([batch.people[..., :4], state[..., None]], -1)
+
+    x, y, v = batch.keypoints.unbind(-1)
+    x0, y0, x1, y1 = (c[:, None, None] for c in boxes.unbind(-1))
+    under = (x > x0) & (x < x1) & (y > y0) & (y < y1) & active[:, None, None] & (v == VISIBLE)
+    keypoints = torch.stack([x, y, torch.where(under, HIDDEN, v)], -1)
+    return batch._replace(hands=hands, people=people, keypoints=keypoints)
+
+
+def paste_hands(batch: Batch, data: Dataset, bank: HandBank, o: AugmentOptions) -> Batch:
+    """Puts a hand of the bank on each picture, within an ellipse with a soft border."""
+    n, _, height, width = batch.images.shape
+    device = batch.images.device
+    chosen = bank.draw(n)
+    picture, hand = bank.picture[chosen], bank.hand[chosen]
+    source_box = data.hands[picture, hand, :4]
+    centre = (source_box[:, :2] + source_box[:, 2:]) / 2
+    side = (source_box[:, 2:] - source_box[:, :2]).amax(1)
+    goal = torch.exp(uniform(n, *map(math.log, o.paste_side), device))
+    # Never enlarged more than twice: a blown-up hand of twenty pixels shows no gesture.
+    scale = torch.minimum(goal / side, torch.full_like(goal, 2.0))
+    half = side * scale / 2
+    room = torch.tensor([width, height], device=device)
+    target = half[:, None] + torch.rand(n, 2, device=device) * (room - 2 * half[:, None]).clamp(min=0)
+    turn = uniform(n, -0.35, 0.35, device)
+    overturned = (torch.rand(n, device=device) < 0.3) & (bank.upside_down[chosen] >= 0)
+    mirrored = torch.rand(n, device=device) < 0.5
+    affine = compose(scale, turn, torch.ones_like(turn), mirrored, centre, target)
+    # Upside down: mirror the y axis of the source about the hand's centre.
+    flip = torch.where(overturned, -1.0, 1.0)
+    matrix = torch.stack([affine.matrix[..., 0], affine.matrix[..., 1] * flip[:, None]], -1)
+    affine = affine._replace(matrix=matrix, shift=target - (matrix @ centre[..., None])[..., 0])
+
+    patch, inside = sample_images(data.pixels[picture], data.size[picture], affine, height, width)
+    box, share, _ = map_boxes(source_box[:, None], affine, height, width)
+    box = box[:, 0]
+    y = torch.arange(height, device=device)[None, :, None] + 0.5
+    x = torch.arange(width, device=device)[None, None, :] + 0.5
+    reach = (box[:, 2:] - box[:, :2]) / 2 * 1.3
+    middle = (box[:, :2] + box[:, 2:]) / 2
+    dx = (x - middle[:, 0, None, None]) / reach[:, 0, None, None]
+    dy = (y - middle[:, 1, None, None]) / reach[:, 1, None, None]
+    # Between an ellipse and a rectangle, fading over the last fifth.
+    radius = (dx.abs().pow(4) + dy.abs().pow(4)).pow(0.25)
+    alpha = ((1 - radius) / 0.2).clamp(0, 1)[:, None] * inside
+    images = batch.images * (1 - alpha) + patch * alpha
+
+    extent = torch.cat([middle - reach * 0.9, middle + reach * 0.9], 1)
+    batch = _hide(batch._replace(images=images), extent, torch.ones(n, dtype=torch.bool, device=device))
+    label = torch.where(overturned, bank.upside_down[chosen], data.hands[picture, hand, 4].long())
+    state = torch.full((n,), float(SURE), device=device)
+    pasted = torch.cat([box, label[:, None].float(), state[:, None]], 1)
+    mix = torch.nn.functional.one_hot(label, batch.hand_mix.shape[-1]).float()
+    return batch._replace(
+        hands=torch.cat([pasted[:, None], batch.hands], 1), hand_mix=torch.cat([mix[:, None], batch.hand_mix], 1)
+    )
+
+
+def punch_hole(batch: Batch, probability: float) -> Batch:
+    """Covers a random rectangle with one colour or with noise: what a cup or a door frame does."""
+    n, _, height, width = batch.images.shape
+    device = batch.images.device
+    room = torch.tensor([width, height], device=device)
+    extent = room * (torch.rand(n, 2, device=device) * 0.25 + 0.06)
+    low = torch.rand(n, 2, device=device) * (room - extent)
+    boxes = torch.cat([low, low + extent], 1)
+    active = torch.rand(n, device=device) < probability
+    y = torch.arange(height, device=device)[None, :, None] + 0.5
+    x = torch.arange(width, device=device)[None, None, :] + 0.5
+    x0, y0, x1, y1 = (c[:, None, None] for c in boxes.unbind(-1))
+    mask = ((x > x0) & (x < x1) & (y > y0) & (y < y1) & active[:, None, None])[:, None]
+    flat = torch.rand(n, 3, 1, 1, device=device)
+    rough = torch.where(torch.rand(n, 1, 1, 1, device=device) < 0.3, torch.rand_like(batch.images), flat)
+    return _hide(batch._replace(images=torch.where(mask, rough, batch.images)), boxes, active)
+
+
+def training_batch(
+    data: Dataset, draw, bank: HandBank | None, count: int, height: int, width: int, o: AugmentOptions
+) -> Batch:
+    """`draw(n)` returns n picture indices on the device."""
+    stacked, mosaics = int(count * o.stack), int(count * o.mosaic)
+    plain = count - stacked - mosaics
+    rows, columns = (2, 1) if height >= width else (1, 2)
+    parts = [tiles(data, draw, plain, height, width, 1, 1, o)]
+    if stacked:
+        parts.append(tiles(data, draw, stacked, height, width, rows, columns, o))
+    if mosaics:
+        parts.append(tiles(data, draw, mosaics, height, width, 2, 2, o))
+    batch = _cat([_pad(_keep_best(p, o.max_hands, o.max_people), o) for p in parts], 0)
+
+    pasted = int(count * o.paste) if bank is not None else 0
+    if pasted:
+        # Pictures of one kind lie together: spread the pasted ones evenly over all kinds.
+        chosen = torch.arange(pasted, device=batch.images.device) * count // pasted
+        changed = paste_hands(Batch(*(t[chosen] for t in batch)), data, bank, o)
+        changed = _pad(_keep_best(changed, o.max_hands, o.max_people), o)
+        batch = Batch(*(t.index_copy(0, chosen, c) for t, c in zip(batch, changed)))
+    batch = punch_hole(batch, o.hole)
+    return batch._replace(images=photometric(batch.images, o.photometric))
+
+
+def _pad(batch: Batch, o: AugmentOptions) -> Batch:
+    """Labels padded to the fixed counts, so that parts with more and fewer tiles can be joined."""
+
+    def grow(values: Tensor, count: int) -> Tensor:
+        missing = count - values.shape[1]
+        if missing <= 0:
+            return values
+        return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], 1)
+
+    return Batch(
+        batch.images,
+        grow(batch.hands, o.max_hands),
+        grow(batch.hand_mix, o.max_hands),
+        grow(batch.people, o.max_people),
+        grow(batch.keypoints, o.max_people),
+    )

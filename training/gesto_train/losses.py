@@ -1,0 +1,110 @@
+"""Losses of one head over a batch.
+
+Class: binary cross-entropy with the task-aligned quality as target (or varifocal, arXiv:2008.13367);
+box: complete IoU and distribution focal loss (arXiv:2006.04388);
+keypoints: 1 - OKS as in YOLO-Pose (arXiv:2204.06806), and cross-entropy of visibility.
+Everything is dense over the anchor points and weighted, so shapes never depend on the data.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .assigner import assign
+from .boxes import ciou, decode_boxes, decode_keypoints
+from .schema import AREA_PER_BOX, DFL_BINS, OKS_SIGMAS, VISIBLE
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the terms of one head."""
+
+    cls: float = 0.5
+    box: float = 7.5
+    dfl: float = 1.5
+    keypoint: float = 12.0
+    visibility: float = 1.0
+
+
+@dataclass(frozen=True)
+class ClassLoss:
+    """How the class targets are formed."""
+
+    kind: str = "bce"
+    gamma: float = 1.5
+    smoothing: float = 0.0
+
+
+def _class_loss(logits: Tensor, target: Tensor, positive: Tensor, options: ClassLoss) -> Tensor:
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    if options.kind == "varifocal":
+        # Easy background counts less; positives count by their quality.
+        probability = logits.detach().sigmoid()
+        loss = loss * torch.where(positive[..., None] & (target > 0), 1.0, probability.pow(options.gamma))
+    return loss
+
+
+def head_loss(
+    raw: tuple[Tensor, ...],
+    points: Tensor,
+    strides: Tensor,
+    boxes: Tensor,
+    classes: Tensor,
+    state: Tensor,
+    keypoints: Tensor | None = None,
+    class_mix: Tensor | None = None,
+    options: ClassLoss = ClassLoss(),
+) -> Tensor:
+    """Unweighted terms `cls, box, dfl[, keypoint, visibility]` stacked in one vector.
+
+    boxes: `batch x objects x 4`; classes, state: `batch x objects`; keypoints: `batch x objects x 17 x 3`.
+    class_mix: `batch x objects x classes`, a soft label per object in place of the hard class.
+    """
+    raw_box, raw_class = raw[0], raw[1].float()
+    predicted = decode_boxes(raw_box, points, strides)
+    found = assign(raw_class.detach().sigmoid(), predicted.detach(), points, boxes, classes, state)
+    quality = found.quality
+    norm = quality.sum().clamp(min=1.0)
+
+    def of_object(values: Tensor) -> Tensor:
+        index = found.target[..., None].expand(-1, -1, values.shape[-1])
+        return values.gather(1, index)
+
+    if class_mix is None:
+        class_mix = F.one_hot(classes, raw_class.shape[-1]).float()
+    mix = class_mix * (1 - options.smoothing)
+    target = of_object(mix) * quality[..., None]
+    counted = (~found.ignored)[..., None]
+    terms = [(_class_loss(raw_class, target, found.positive, options) * counted).sum() / norm]
+
+    goal = of_object(boxes)
+    terms.append(((1 - ciou(predicted, goal)) * quality).sum() / norm)
+
+    # Distances in strides, spread over the two bins on either side.
+    wanted = torch.cat([points - goal[..., :2], goal[..., 2:] - points], -1) / strides
+    wanted = wanted.clamp(0, DFL_BINS - 1.01)
+    left = wanted.long()
+    share = wanted - left
+    logp = raw_box.float().unflatten(-1, (4, DFL_BINS)).log_softmax(-1)
+    at_left = logp.gather(-1, left[..., None])[..., 0]
+    at_right = logp.gather(-1, left[..., None] + 1)[..., 0]
+    dfl = -(at_left * (1 - share) + at_right * share).mean(-1)
+    terms.append((dfl * quality).sum() / norm)
+
+    if keypoints is not None:
+        truth = of_object(keypoints.flatten(2)).unflatten(-1, (len(OKS_SIGMAS), 3))
+        xy, seen = decode_keypoints(raw[2], points, strides)
+        area = ((goal[..., 2] - goal[..., 0]) * (goal[..., 3] - goal[..., 1])).clamp(min=64.0) * AREA_PER_BOX
+        sigma = torch.tensor(OKS_SIGMAS, device=xy.device)
+        distance = (xy - truth[..., :2]).square().sum(-1)
+        exponent = distance / (2 * area[..., None] * (2 * sigma).square())
+        visible = (truth[..., 2] == VISIBLE) & found.positive[..., None]
+        count = visible.sum(-1)
+        per_anchor = ((1 - torch.exp(-exponent)) * visible).sum(-1) / count.clamp(min=1)
+        terms.append(per_anchor.sum() / (count > 0).sum().clamp(min=1))
+        known = (truth[..., 2] >= 0) & found.positive[..., None]
+        seen_loss = F.binary_cross_entropy_with_logits(seen, (truth[..., 2] == VISIBLE).float(), reduction="none")
+        terms.append((seen_loss * known).sum() / known.sum().clamp(min=1))
+    return torch.stack(terms)

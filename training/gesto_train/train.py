@@ -1,0 +1,225 @@
+"""Trains: `python -m gesto_train.train --config CONFIG --out FOLDER [--resume] [--set section.key=value ...]`."""
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .augment import AugmentOptions, training_batch
+from .boxes import anchor_points
+from .config import Config, load_config
+from .dataset import Dataset, load
+from .ema import Average
+from .evaluate import brief, evaluate
+from .geometry import Batch, letterbox, sample_images
+from .losses import LossWeights, head_loss
+from .network import Multi
+from .sampling import HandBank, Sampler, picture_weights
+from .weights import calibrate, export, load_folded, load_network
+
+
+def weigh(terms: Tensor, w: LossWeights) -> Tensor:
+    """Weighted sum of a head's terms."""
+    factors = [w.cls, w.box, w.dfl, w.keypoint, w.visibility][: len(terms)]
+    return (terms * torch.tensor(factors, device=terms.device)).sum()
+
+
+class Objective(nn.Module):
+    """Network and losses in one module, so that both are compiled together."""
+
+    def __init__(self, network: Multi, config: Config):
+        super().__init__()
+        self.network, self.config = network, config
+
+    def forward(self, batch: Batch, points: Tensor, strides: Tensor, half: bool) -> tuple[Tensor, Tensor]:
+        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
+            hand, body = self.network(batch.images.contiguous(memory_format=torch.channels_last))
+        hands, people = batch.hands, batch.people
+        hand_terms = head_loss(
+            hand, points, strides, hands[..., :4], hands[..., 4].long(), hands[..., 5],
+            class_mix=batch.hand_mix, options=self.config.class_loss,
+        )  # fmt: skip
+        body_terms = head_loss(
+            body, points, strides, people[..., :4], torch.zeros_like(people[..., 4], dtype=torch.long),
+            people[..., 4], keypoints=batch.keypoints, options=self.config.class_loss,
+        )  # fmt: skip
+        total = weigh(hand_terms, self.config.hand_loss) + weigh(body_terms, self.config.body_loss)
+        return total, torch.cat([hand_terms, body_terms]).detach()
+
+
+def learning_rate(progress: float, step: int, o) -> float:
+    """Linear warm-up, then a half cosine down to `least_lr`."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return o.lr * min(1.0, (step + 1) / max(o.warmup, 1)) * (o.least_lr + (1 - o.least_lr) * cosine)
+
+
+def rotation(shapes) -> list[tuple[int, int]]:
+    """The input shapes in turn, spread evenly."""
+    slots = [((i + 0.5) / turns, (h, w)) for h, w, turns in shapes for i in range(turns)]
+    return [shape for _, shape in sorted(slots)]
+
+
+class Trainer:
+    def __init__(self, config: Config, data: Dataset, device: str, out: Path):
+        self.config, self.data, self.device, self.out = config, data, device, out
+        o = config.train
+        torch.manual_seed(o.seed)
+        self.half = device == "cuda"
+        train = data.where(lambda r: config.part(r) == "train")
+        records = [data.records[i] for i in train]
+        self.draw = Sampler(train, picture_weights(records, config.sampling), device)
+        bank = HandBank(data, train, config.sampling, device)
+        self.bank = bank if len(bank) else None
+        print(f"train {len(train)} pictures; hands to paste {dict(bank.count)}", flush=True)
+
+        self.network = Multi(config.network.width, config.network.depth).to(device)
+        if o.init:
+            self._start_from(Path(o.init))
+        self.network = self.network.to(memory_format=torch.channels_last)
+        self.average = Average(self.network, o.ema, o.ema_ramp)
+        matrices = [p for p in self.network.parameters() if p.dim() > 1]
+        vectors = [p for p in self.network.parameters() if p.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=o.lr, betas=(0.9, 0.99), fused=device == "cuda")
+        self.objective = Objective(self.network, config)
+        self.step_fn = torch.compile(self.objective, dynamic=False) if o.compile else self.objective
+        self.step, self.spent = 0, 0.0
+
+    def _start_from(self, path: Path) -> None:
+        if path.suffix != ".safetensors":
+            self.network.load_state_dict(load_network(path, *dataclasses.astuple(self.config.network)).state_dict())
+            return
+        load_folded(self.network, path)
+        rows = self.draw(256)
+        affine = letterbox(self.data.size[rows], 320, 224)
+        calibrate(self.network, sample_images(self.data.pixels[rows], self.data.size[rows], affine, 320, 224)[0])
+
+    def losses(self, shape: tuple[int, int], augment: AugmentOptions) -> tuple[Tensor, Tensor]:
+        height, width = shape
+        # Every shape has about as many pixels per batch as the first.
+        first = self.config.train.shapes[0]
+        count = max(8, int(self.config.train.batch * first[0] * first[1] / (height * width)) // 8 * 8)
+        batch = training_batch(self.data, self.draw, self.bank, count, height, width, augment)
+        points, strides = anchor_points(height, width, str(batch.images.device))
+        return self.step_fn(batch, points, strides, self.half)
+
+    def warm_up(self) -> None:
+        """Compiles every shape before the clock starts."""
+        for shape in dict.fromkeys(rotation(self.config.train.shapes)):
+            began = time.time()
+            self.losses(shape, self.config.augment)[0].backward()
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+            print(f"warm-up {shape}: {time.time() - began:.1f} s", flush=True)
+
+    def run(self) -> dict:
+        o = self.config.train
+        shapes = rotation(o.shapes)
+        calm = dataclasses.replace(self.config.augment, stack=0.0, mosaic=0.0, paste=0.0)
+        self.network.train()
+        if o.compile:
+            self.warm_up()
+        began = last_save = last_eval = last_log = time.time()
+        last_step = self.step
+        sums = torch.zeros(8, device=self.device)
+        done = self.spent
+        while True:
+            self.spent = done + time.time() - began
+            progress = max(self.step / o.steps, self.spent / o.seconds)
+            if progress >= 1:
+                break
+            rate = learning_rate(progress, self.step, o)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            augment = self.config.augment if progress < 1 - o.calm else calm
+            loss, terms = self.losses(shapes[self.step % len(shapes)], augment)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.network.parameters(), o.clip, foreach=True)
+            self.optimizer.step()
+            self.average.update(self.network)
+            self.step += 1
+            sums += terms
+            if self.step % o.log_every == 0:
+                values = (sums / o.log_every).tolist()
+                sums.zero_()
+                if not all(map(math.isfinite, values)):
+                    raise SystemExit(f"step {self.step}: a loss is not finite: {values}")
+                now = time.time()
+                speed = (self.step - last_step) * o.batch / (now - last_log)
+                last_log, last_step = now, self.step
+                text = " ".join(f"{v:.3f}" for v in values)
+                print(f"step {self.step} progress {progress:.3f} lr {rate:.2e} {speed:.0f}/s losses {text}", flush=True)
+            if time.time() - last_save > o.checkpoint_seconds:
+                self.save()
+                last_save = time.time()
+            if time.time() - last_eval > o.evaluate_seconds:
+                self.report()
+                last_eval = time.time()
+        self.save()
+        return self.report()
+
+    def report(self) -> dict:
+        figures = evaluate(self.average.network, self.data, self.config, half=self.half)
+        print(f"step {self.step}, {self.spent:.0f} s\n{brief(figures)}", flush=True)
+        return figures
+
+    def save(self) -> None:
+        """Writes `checkpoint.pt` whole or not at all."""
+        state = {
+            "network": self.network.state_dict(),
+            "ema": self.average.network.state_dict(),
+            "updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "spent": self.spent,
+        }
+        partial = self.out / "checkpoint.partial"
+        torch.save(state, partial)
+        os.replace(partial, self.out / "checkpoint.pt")
+
+    def resume(self) -> None:
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["ema"])
+        self.average.updates = state["updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.spent = state["step"], state["spent"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--note", default="batch norm folded; fp16")
+    args = parser.parse_args()
+    config = load_config(args.config, args.set)
+    args.out.mkdir(parents=True, exist_ok=True)
+    began = time.time()
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    d = config.data
+    data = load(d.picture_paths(), Path(d.index), d.canvas, max_people=d.max_people, teacher_share=d.teacher_share)
+    data = data.to(args.device)
+    print(f"{len(data)} pictures on {args.device} after {time.time() - began:.1f} s", flush=True)
+    trainer = Trainer(config, data, args.device, args.out)
+    if args.resume:
+        trainer.resume()
+    figures = trainer.run()
+    (args.out / "figures.json").write_text(json.dumps(figures, indent=1))
+    size = {0.25: "n", 0.5: "s"}.get(config.network.width, f"w{config.network.width:g}")
+    export(trainer.average.network, args.out / f"multi-{size}.safetensors", args.note, f"yolov8{size}-multi")
+
+
+if __name__ == "__main__":
+    main()
