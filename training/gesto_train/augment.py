@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .boxes import constant
 from .dataset import Dataset
 from .geometry import (
     Batch,
@@ -29,7 +30,7 @@ class AugmentOptions:
     stack: float = 0.15  # two pictures one above the other (side by side in a wide input)
     mosaic: float = 0.2  # four pictures
     paste: float = 0.2  # pictures that get another picture's hand
-    paste_side: tuple[float, float] = (20.0, 110.0)
+    paste_side: tuple[float, float] = (13.0, 100.0)
     hole: float = 0.25
     max_hands: int = 14
     max_people: int = 26
@@ -68,7 +69,7 @@ def tiles(
         for column in range(columns):
             index = draw(count)
             tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry), h, w, o.geometry)
-            corner = torch.tensor([column * w, row * h], device=index.device, dtype=torch.float32)
+            corner = constant((float(column * w), float(row * h)), str(index.device))
             tile.hands[..., :4] += corner.repeat(2)
             tile.people[..., :4] += corner.repeat(2)
             tile.keypoints[..., :2] += corner
@@ -116,7 +117,7 @@ def paste_hands(batch: Batch, data: Dataset, bank: HandBank, o: AugmentOptions) 
     # Never enlarged more than twice: a blown-up hand of twenty pixels shows no gesture.
     scale = torch.minimum(goal / side, torch.full_like(goal, 2.0))
     half = side * scale / 2
-    room = torch.tensor([width, height], device=device)
+    room = constant((float(width), float(height)), str(device))
     target = half[:, None] + torch.rand(n, 2, device=device) * (room - 2 * half[:, None]).clamp(min=0)
     turn = uniform(n, -0.35, 0.35, device)
     overturned = (torch.rand(n, device=device) < 0.3) & (bank.upside_down[chosen] >= 0)
@@ -156,7 +157,7 @@ def punch_hole(batch: Batch, probability: float) -> Batch:
     """Covers a random rectangle with one colour or with noise: what a cup or a door frame does."""
     n, _, height, width = batch.images.shape
     device = batch.images.device
-    room = torch.tensor([width, height], device=device)
+    room = constant((float(width), float(height)), str(device))
     extent = room * (torch.rand(n, 2, device=device) * 0.25 + 0.06)
     low = torch.rand(n, 2, device=device) * (room - extent)
     boxes = torch.cat([low, low + extent], 1)

@@ -12,6 +12,12 @@ from torch import Tensor
 from .schema import DFL_BINS, KEYPOINTS, STRIDES
 
 
+@lru_cache(maxsize=64)
+def constant(values: tuple[float, ...], device: str) -> Tensor:
+    """A small tensor made once: creating one from host values makes the host wait for the device."""
+    return torch.tensor(values, device=device)
+
+
 @lru_cache(maxsize=32)
 def anchor_points(height: int, width: int, device: str) -> tuple[Tensor, Tensor]:
     """Cell centres in pixels (`anchors x 2`, x first) and each one's stride (`anchors x 1`)."""

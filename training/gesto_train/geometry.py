@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .boxes import constant
 from .dataset import FILL, Dataset
 from .schema import ABSENT, HIDDEN, IGNORE, KEYPOINT_MIRROR, SURE, UNKNOWN
 
@@ -66,7 +67,7 @@ def letterbox(size: Tensor, height: int, width: int) -> Affine:
     """The whole picture, centred."""
     n, device = len(size), size.device
     scale = torch.minimum(width / size[:, 0], height / size[:, 1])
-    middle = torch.tensor([width / 2, height / 2], device=device).expand(n, 2)
+    middle = constant((width / 2, height / 2), str(device)).expand(n, 2)
     zero, one = torch.zeros(n, device=device), torch.ones(n, device=device)
     return compose(scale, zero, one, zero > 0, size / 2, middle)
 
@@ -78,7 +79,7 @@ def random_affine(size: Tensor, height: int, width: int, o: GeometryOptions) -> 
     turn = uniform(n, -1, 1, device) * math.radians(o.degrees)
     aspect = torch.exp(uniform(n, -o.aspect, o.aspect, device))
     mirrored = torch.rand(n, device=device) < o.mirror
-    room = torch.tensor([width, height], device=device)
+    room = constant((float(width), float(height)), str(device))
     # A picture larger than the input moves so far that any part of it can be seen.
     reach = (size * scale[:, None] - room).abs() / 2 + room * o.shift
     target = room / 2 + (torch.rand(n, 2, device=device) * 2 - 1) * reach
@@ -121,7 +122,7 @@ def map_boxes(boxes: Tensor, affine: Affine, height: int, width: int) -> tuple[T
     shrink = (1 - 0.5 * torch.sin(affine.turn).abs())[:, None, None]
     middle = (low + high) / 2
     low, high = middle - (middle - low) * shrink, middle + (high - middle) * shrink
-    room = torch.tensor([width, height], device=boxes.device, dtype=boxes.dtype)
+    room = constant((float(width), float(height)), str(boxes.device))
     clipped_low, clipped_high = low.clamp(min=0), torch.minimum(high, room)
     left = (clipped_high - clipped_low).clamp(min=0)
     share = left.prod(-1) / (high - low).clamp(min=1e-3).prod(-1)
@@ -140,7 +141,7 @@ def map_keypoints(keypoints: Tensor, affine: Affine, height: int, width: int) ->
     n, people = keypoints.shape[:2]
     xy = affine.apply(keypoints[..., :2].flatten(1, 2)).unflatten(1, (people, -1))
     moved = torch.cat([xy, keypoints[..., 2:]], -1)
-    swapped = moved[:, :, torch.tensor(KEYPOINT_MIRROR, device=moved.device)]
+    swapped = moved[:, :, constant(KEYPOINT_MIRROR, str(moved.device))]
     moved = torch.where(affine.mirrored[:, None, None, None], swapped, moved)
     x, y, v = moved.unbind(-1)
     outside = (x < 0) | (x > width) | (y < 0) | (y > height)

@@ -55,12 +55,14 @@ def head_loss(
     state: Tensor,
     keypoints: Tensor | None = None,
     class_mix: Tensor | None = None,
+    sigma: Tensor | None = None,
     options: ClassLoss = ClassLoss(),
 ) -> Tensor:
     """Unweighted terms `cls, box, dfl[, keypoint, visibility]` stacked in one vector.
 
     boxes: `batch x objects x 4`; classes, state: `batch x objects`; keypoints: `batch x objects x 17 x 3`.
     class_mix: `batch x objects x classes`, a soft label per object in place of the hard class.
+    sigma: the OKS deviations on the right device, to save making them anew.
     """
     raw_box, raw_class = raw[0], raw[1].float()
     predicted = decode_boxes(raw_box, points, strides)
@@ -97,7 +99,8 @@ def head_loss(
         truth = of_object(keypoints.flatten(2)).unflatten(-1, (len(OKS_SIGMAS), 3))
         xy, seen = decode_keypoints(raw[2], points, strides)
         area = ((goal[..., 2] - goal[..., 0]) * (goal[..., 3] - goal[..., 1])).clamp(min=64.0) * AREA_PER_BOX
-        sigma = torch.tensor(OKS_SIGMAS, device=xy.device)
+        if sigma is None:
+            sigma = xy.new_tensor(OKS_SIGMAS)
         distance = (xy - truth[..., :2]).square().sum(-1)
         exponent = distance / (2 * area[..., None] * (2 * sigma).square())
         visible = (truth[..., 2] == VISIBLE) & found.positive[..., None]

@@ -57,12 +57,16 @@ def oks(found: np.ndarray, truth: Truth) -> np.ndarray:
 
 def match(similarity: np.ndarray, truth: Truth, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """For detections by falling score: is each a hit, is each to be left out?"""
+    if not similarity.size or similarity.max() < threshold:
+        return np.zeros(len(similarity), bool), np.zeros(len(similarity), bool)
     order = np.argsort(truth.ignore, kind="stable")
     ignore, crowd = truth.ignore[order], truth.crowd[order]
     taken = np.zeros(len(order), bool)
     hit = np.zeros(len(similarity), bool)
     skip = np.zeros(len(similarity), bool)
-    for d, row in enumerate(similarity[:, order]):
+    similarity = similarity[:, order]
+    for d in np.flatnonzero(similarity.max(1) >= min(threshold, 1 - 1e-10)):
+        row = similarity[d]
         best, at = min(threshold, 1 - 1e-10), -1
         for g, value in enumerate(row):
             if taken[g] and not crowd[g]:

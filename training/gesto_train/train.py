@@ -20,6 +20,7 @@ from .evaluate import brief, evaluate
 from .geometry import Batch, letterbox, sample_images
 from .losses import LossWeights, head_loss
 from .network import Multi
+from .schema import OKS_SIGMAS
 from .sampling import HandBank, Sampler, picture_weights
 from .weights import calibrate, export, load_folded, load_network
 
@@ -27,7 +28,7 @@ from .weights import calibrate, export, load_folded, load_network
 def weigh(terms: Tensor, w: LossWeights) -> Tensor:
     """Weighted sum of a head's terms."""
     factors = [w.cls, w.box, w.dfl, w.keypoint, w.visibility][: len(terms)]
-    return (terms * torch.tensor(factors, device=terms.device)).sum()
+    return sum(f * t for f, t in zip(factors, terms))
 
 
 class Objective(nn.Module):
@@ -36,6 +37,7 @@ class Objective(nn.Module):
     def __init__(self, network: Multi, config: Config):
         super().__init__()
         self.network, self.config = network, config
+        self.register_buffer("sigma", torch.tensor(OKS_SIGMAS), persistent=False)
 
     def forward(self, batch: Batch, points: Tensor, strides: Tensor, half: bool) -> tuple[Tensor, Tensor]:
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
@@ -47,7 +49,7 @@ class Objective(nn.Module):
         )  # fmt: skip
         body_terms = head_loss(
             body, points, strides, people[..., :4], torch.zeros_like(people[..., 4], dtype=torch.long),
-            people[..., 4], keypoints=batch.keypoints, options=self.config.class_loss,
+            people[..., 4], keypoints=batch.keypoints, sigma=self.sigma, options=self.config.class_loss,
         )  # fmt: skip
         total = weigh(hand_terms, self.config.hand_loss) + weigh(body_terms, self.config.body_loss)
         return total, torch.cat([hand_terms, body_terms]).detach()
@@ -87,7 +89,7 @@ class Trainer:
         vectors = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=o.lr, betas=(0.9, 0.99), fused=device == "cuda")
-        self.objective = Objective(self.network, config)
+        self.objective = Objective(self.network, config).to(device)
         self.step_fn = torch.compile(self.objective, dynamic=False) if o.compile else self.objective
         self.step, self.spent = 0, 0.0
 
