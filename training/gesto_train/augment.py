@@ -64,18 +64,18 @@ def tiles(
 ) -> Batch:
     """`count` pictures, each of `rows x columns` randomly mapped ones."""
     h, w = height // rows, width // columns
-    parts = []
-    for row in range(rows):
-        for column in range(columns):
-            index = draw(count)
-            tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry), h, w, o.geometry)
-            corner = constant((float(column * w), float(row * h)), str(index.device))
-            tile.hands[..., :4] += corner.repeat(2)
-            tile.people[..., :4] += corner.repeat(2)
-            tile.keypoints[..., :2] += corner
-            parts.append(tile)
-    lines = [torch.cat([t.images for t in parts[r * columns : (r + 1) * columns]], 3) for r in range(rows)]
-    return _cat(parts, 1)._replace(images=torch.cat(lines, 2))
+    index = draw(count * rows * columns)
+    tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry), h, w, o.geometry)
+    if rows * columns == 1:
+        return tile
+    corners = constant(tuple((float(c * w), float(r * h)) for r in range(rows) for c in range(columns)), str(index.device))
+    corners = corners.repeat(count, 1)
+    tile.hands[..., :4] += corners.repeat(1, 2)[:, None]
+    tile.people[..., :4] += corners.repeat(1, 2)[:, None]
+    tile.keypoints[..., :2] += corners[:, None, None]
+    images = tile.images.unflatten(0, (count, rows, columns)).permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
+    labels = (t.unflatten(0, (count, rows * columns)).flatten(1, 2) for t in tile[1:])
+    return Batch(images, *labels)
 
 
 def _hide(batch: Batch, boxes: Tensor, active: Tensor) -> Batch:

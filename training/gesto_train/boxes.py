@@ -13,7 +13,7 @@ from .schema import DFL_BINS, KEYPOINTS, STRIDES
 
 
 @lru_cache(maxsize=64)
-def constant(values: tuple[float, ...], device: str) -> Tensor:
+def constant(values: tuple, device: str) -> Tensor:
     """A small tensor made once: creating one from host values makes the host wait for the device."""
     return torch.tensor(values, device=device)
 

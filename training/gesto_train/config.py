@@ -56,10 +56,10 @@ class TrainOptions:
     clip: float = 10.0
     ema: float = 0.9998
     ema_ramp: float = 1000.0
-    calm: float = 0.15  # last share of the run without mosaics and pasted hands
+    calm: float = 0.15  # last share of the run without mosaics
     shapes: tuple[tuple[int, int, int], ...] = ((320, 224, 1),)  # height, width, turns in the rotation
     init: str = ""  # exported weights or a checkpoint to start from
-    compile: bool = False
+    graphs: bool = True  # capture each step as a CUDA graph
     checkpoint_seconds: float = 120.0
     evaluate_seconds: float = 1e9
     log_every: int = 100

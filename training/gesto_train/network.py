@@ -8,9 +8,27 @@ focal boxes (arXiv:2006.04388). `width=0.25, depth=1/3` is the nano size that sh
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .schema import DFL_BINS, GESTURES, KEYPOINTS, STRIDES
+
+
+class AlignedConv2d(nn.Conv2d):
+    """`nn.Conv2d` that on a GPU pads its channels with zeros to multiples of 8.
+
+    Tensor cores need aligned channels; the 3 of a picture and the 51 of the keypoint branch are not.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        spare_out, spare_in = -self.out_channels % 8, -self.in_channels % 8
+        if not x.is_cuda or not (spare_out or spare_in):
+            return super().forward(x)
+        x = F.pad(x, (0, 0, 0, 0, 0, spare_in)).contiguous(memory_format=torch.channels_last)
+        weight = F.pad(self.weight, (0, 0, 0, 0, 0, spare_in, 0, spare_out)).contiguous(memory_format=torch.channels_last)
+        bias = F.pad(self.bias, (0, spare_out)) if self.bias is not None else None
+        out = F.conv2d(x, weight, bias, self.stride, self.padding)
+        return out[:, : self.out_channels].contiguous(memory_format=torch.channels_last)
 
 
 class Conv(nn.Module):
@@ -18,7 +36,7 @@ class Conv(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1):
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        self.conv = AlignedConv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
         self.bn = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.03)
         self.act = nn.SiLU()
 
@@ -71,8 +89,15 @@ class SPPF(nn.Module):
         return self.cv2(torch.cat([x, a, b, self.m(b)], 1))
 
 
+def _double(x: Tensor) -> Tensor:
+    """Nearest neighbour, twice the size. `F.interpolate` would turn bfloat16 into float32 under autocast."""
+    n, c, h, w = x.shape
+    rows = x.permute(0, 2, 3, 1)[:, :, None, :, None].expand(n, h, 2, w, 2, c)
+    return rows.reshape(n, 2 * h, 2 * w, c).permute(0, 3, 1, 2)
+
+
 def _branch(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
-    return nn.Sequential(Conv(c_in, hidden, 3), Conv(hidden, hidden, 3), nn.Conv2d(hidden, c_out, 1))
+    return nn.Sequential(Conv(c_in, hidden, 3), Conv(hidden, hidden, 3), AlignedConv2d(hidden, c_out, 1))
 
 
 class Head(nn.Module):
@@ -95,7 +120,8 @@ class Head(nn.Module):
         """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints."""
         branches = [self.cv2, self.cv3] + ([self.cv4] if self.cv4 is not None else [])
         return tuple(
-            torch.cat([m(f).flatten(2) for m, f in zip(branch, levels)], 2).transpose(1, 2) for branch in branches
+            torch.cat([m(f).permute(0, 2, 3, 1).flatten(1, 2) for m, f in zip(branch, levels)], 1)
+            for branch in branches
         )
 
 
@@ -121,7 +147,6 @@ class Multi(nn.Module):
         self.n18 = C2f(c3 + c4, c4, few, False)
         self.n19 = Conv(c4, c4, 3, 2)
         self.n21 = C2f(c4 + c5, c5, few, False)
-        self.up = nn.Upsample(scale_factor=2)
         self.hand = Head((c3, c4, c5), len(GESTURES), 0)
         self.body = Head((c3, c4, c5), 1, len(KEYPOINTS))
 
@@ -131,8 +156,8 @@ class Multi(nn.Module):
             x = layer(x)
             stages.append(x)
         p3, p4, p5 = stages[4], stages[6], stages[9]
-        n4 = self.n12(torch.cat([self.up(p5), p4], 1))
-        n3 = self.n15(torch.cat([self.up(n4), p3], 1))
+        n4 = self.n12(torch.cat([_double(p5), p4], 1))
+        n3 = self.n15(torch.cat([_double(n4), p3], 1))
         m4 = self.n18(torch.cat([self.n16(n3), n4], 1))
         m5 = self.n21(torch.cat([self.n19(m4), p5], 1))
         levels = [n3, m4, m5]

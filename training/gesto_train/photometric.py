@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .boxes import constant
+
 
 @dataclass(frozen=True)
 class PhotometricOptions:
@@ -39,54 +41,58 @@ def _chance(n: int, p: float, device) -> Tensor:
     return (torch.rand(n, device=device) < p)[:, None, None, None]
 
 
-def _luma(x: Tensor) -> Tensor:
-    r, g, b = x.unbind(1)
-    return (0.299 * r + 0.587 * g + 0.114 * b)[:, None]
+def _some(x: Tensor, share: float) -> Tensor:
+    """Indices of a random share of the batch: the count is fixed, so that nothing waits for the device."""
+    return torch.rand(len(x), device=x.device).argsort()[: round(len(x) * share)]
 
 
 def colour(x: Tensor, o: PhotometricOptions) -> Tensor:
+    """Brightness, contrast, saturation and white balance as one 3x3 matrix per picture, then gamma."""
     n, d = len(x), x.device
-    x = x * _u(n, *o.brightness, d)
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * _u(n, *o.contrast, d) + mean
-    grey = _luma(x)
-    saturation = torch.where(_chance(n, o.grey, d), 0.0, _u(n, *o.saturation, d))
-    x = grey + (x - grey) * saturation
-    x = x * (1 + (torch.rand(n, 3, 1, 1, device=d) * 2 - 1) * o.white_balance)
-    return x.clamp(0, 1).pow(torch.exp(_u(n, -o.gamma, o.gamma, d)))
+    brightness, contrast = _u(n, *o.brightness, d)[:, :, 0], _u(n, *o.contrast, d)[:, :, 0]
+    saturation = torch.where(_chance(n, o.grey, d), 0.0, _u(n, *o.saturation, d))[:, :, 0]
+    balance = 1 + (torch.rand(n, 3, 1, device=d) * 2 - 1) * o.white_balance
+    mean = x[:, :, ::4, ::4].mean((1, 2, 3))[:, None, None] * brightness
+    luma = constant((0.299, 0.587, 0.114), str(d)).expand(3, 3)
+    matrix = brightness * contrast * (saturation * torch.eye(3, device=d) + (1 - saturation) * luma) * balance
+    offset = mean * (1 - contrast) * balance
+    y = torch.baddbmm(offset, matrix, x.flatten(2)).view_as(x)
+    return y.clamp_(0, 1).pow(torch.exp(_u(n, -o.gamma, o.gamma, d)))
 
 
-def side_light(x: Tensor, p: float) -> Tensor:
-    """A ramp of brightness across the picture, from a random direction."""
-    n, d = len(x), x.device
+def side_light(x: Tensor, share: float) -> Tensor:
+    """A ramp of brightness across some pictures, from a random direction."""
+    chosen = _some(x, share)
+    n, d = len(chosen), x.device
     y = torch.linspace(-1, 1, x.shape[2], device=d)[None, None, :, None]
     z = torch.linspace(-1, 1, x.shape[3], device=d)[None, None, None, :]
     angle = _u(n, 0, 2 * math.pi, d)
     ramp = 1 + _u(n, 0.2, 0.7, d) * (torch.cos(angle) * y + torch.sin(angle) * z)
-    return torch.where(_chance(n, p, d), (x * ramp).clamp(0, 1), x)
+    return x.index_copy(0, chosen, (x[chosen] * ramp).clamp_(0, 1))
 
 
-def blur(x: Tensor, p: float, p_small: float) -> Tensor:
-    """A box blur, streaks along either axis, or a picture of half the resolution."""
-    n, d = len(x), x.device
-    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    across = F.avg_pool2d(F.pad(x, (3, 3, 0, 0), mode="replicate"), (1, 7), 1)
-    along = F.avg_pool2d(F.pad(x, (0, 0, 2, 2), mode="replicate"), (5, 1), 1)
-    small = F.interpolate(F.avg_pool2d(x, 2), size=x.shape[2:], mode="bilinear", align_corners=False)
-    kind = torch.rand(n, device=d)[:, None, None, None]
-    out = torch.where(kind < 0.5 * p, soft, x)
-    out = torch.where((kind >= 0.5 * p) & (kind < 0.75 * p), across, out)
-    out = torch.where((kind >= 0.75 * p) & (kind < p), along, out)
-    return torch.where((kind >= p) & (kind < p + p_small), small, out)
+def blur(x: Tensor, share: float, share_small: float) -> Tensor:
+    """Some pictures get a box blur, streaks along either axis, or half the resolution."""
+    soft, across, along, small = _some(x, share + share_small).tensor_split(
+        [round(len(x) * share * part) for part in (0.5, 0.75, 1.0)]
+    )
+    a, b, c, e = x[soft], x[across], x[along], x[small]
+    a = F.avg_pool2d(F.pad(a, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    b = F.avg_pool2d(F.pad(b, (3, 3, 0, 0), mode="replicate"), (1, 7), 1)
+    c = F.avg_pool2d(F.pad(c, (0, 0, 2, 2), mode="replicate"), (5, 1), 1)
+    if len(e):
+        e = F.interpolate(F.avg_pool2d(e, 2), size=x.shape[2:], mode="bilinear", align_corners=False)
+    return x.index_copy(0, torch.cat([soft, across, along, small]), torch.cat([a, b, c, e]))
 
 
 def noise(x: Tensor, sigma: float, p_dark: float) -> Tensor:
     """Sensor noise; with `p_dark` the picture is exposed as in a dim room, where noise weighs more."""
     n, d = len(x), x.device
     gain = torch.where(_chance(n, p_dark, d), _u(n, 0.15, 0.5, d), 1.0)
+    # Afterwards the camera lifts the exposure part of the way back, and the noise with it.
     lift = torch.exp(_u(n, 0, 1, d) * -gain.log())
-    x = x * gain + torch.randn_like(x) * _u(n, 0, sigma, d) * gain.sqrt()
-    return (x * lift).clamp(0, 1)
+    strength = _u(n, 0, sigma, d) * gain.sqrt() * lift
+    return torch.addcmul(x * (gain * lift), torch.randn_like(x), strength).clamp_(0, 1)
 
 
 # Luminance quantisation table of the JPEG standard (ITU-T T.81, annex K).
@@ -97,17 +103,16 @@ _JPEG_TABLE = (
 )  # fmt: skip
 
 
-def jpeg(x: Tensor, p: float) -> Tensor:
-    """Quantises the cosine transform of 8x8 blocks, each picture with its own strength."""
-    d = x.device
-    chosen = torch.randperm(len(x), device=d)[: round(len(x) * p)]
-    n = len(chosen)
+def jpeg(x: Tensor, share: float) -> Tensor:
+    """Quantises the cosine transform of 8x8 blocks of some pictures, each with its own strength."""
+    chosen = _some(x, share)
+    n, d = len(chosen), x.device
     if n == 0:
         return x
     k = torch.arange(8, device=d, dtype=torch.float32)
     basis = torch.cos(math.pi / 8 * k[:, None] * (k[None] + 0.5)) * math.sqrt(2 / 8)
     basis[0] /= math.sqrt(2)
-    step = torch.tensor(_JPEG_TABLE, device=d, dtype=torch.float32).view(8, 8) / 255
+    step = constant(_JPEG_TABLE, str(d)).view(8, 8) / 255
     step = step * torch.exp(_u(n, math.log(0.3), math.log(2.5), d))[..., None, None]
     blocks = x[chosen].unflatten(2, (-1, 8)).unflatten(4, (-1, 8)).transpose(3, 4)  # n,3,H/8,W/8,8,8
     # Products with the basis on the right only: one large matrix product each, not many small ones.
@@ -119,6 +124,7 @@ def jpeg(x: Tensor, p: float) -> Tensor:
 
 def photometric(x: Tensor, o: PhotometricOptions) -> Tensor:
     """`batch x 3 x H x W` in 0..1, H and W multiples of 8."""
-    y = side_light(colour(x, o), o.side_light)
+    chosen = _some(x, 1 - o.clean)
+    y = side_light(colour(x[chosen], o), o.side_light)
     y = noise(blur(y, o.blur, o.low_resolution), o.noise, o.low_light)
-    return torch.where(_chance(len(x), o.clean, x.device), x, jpeg(y, o.jpeg))
+    return x.index_copy(0, chosen, jpeg(y, o.jpeg))

@@ -22,6 +22,7 @@ from .losses import LossWeights, head_loss
 from .network import Multi
 from .schema import OKS_SIGMAS
 from .sampling import HandBank, Sampler, picture_weights
+from .steps import Steps
 from .weights import calibrate, export, load_folded, load_network
 
 
@@ -41,7 +42,8 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, points: Tensor, strides: Tensor, half: bool) -> tuple[Tensor, Tensor]:
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
-            hand, body = self.network(batch.images.contiguous(memory_format=torch.channels_last))
+            images = batch.images.bfloat16() if half else batch.images
+            hand, body = self.network(images.contiguous(memory_format=torch.channels_last))
         hands, people = batch.hands, batch.people
         hand_terms = head_loss(
             hand, points, strides, hands[..., :4], hands[..., 4].long(), hands[..., 5],
@@ -68,8 +70,8 @@ def rotation(shapes) -> list[tuple[int, int]]:
 
 
 class Trainer:
-    def __init__(self, config: Config, data: Dataset, device: str, out: Path):
-        self.config, self.data, self.device, self.out = config, data, device, out
+    def __init__(self, config: Config, data: Dataset, device: str, out: Path, note: str = ""):
+        self.config, self.data, self.device, self.out, self.note = config, data, device, out, note
         o = config.train
         torch.manual_seed(o.seed)
         self.half = device == "cuda"
@@ -88,9 +90,14 @@ class Trainer:
         matrices = [p for p in self.network.parameters() if p.dim() > 1]
         vectors = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=o.lr, betas=(0.9, 0.99), fused=device == "cuda")
+        cuda = device == "cuda"
+        # The rate is a tensor, so that a captured step reads its present value.
+        self.rate = torch.tensor(o.lr, device=device)
+        self.optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda)
         self.objective = Objective(self.network, config).to(device)
-        self.step_fn = torch.compile(self.objective, dynamic=False) if o.compile else self.objective
+        self.sums = torch.zeros(8, device=device)
+        self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0)
+        self.steps = Steps(self.body, o.graphs and cuda)
         self.step, self.spent = 0, 0.0
 
     def _start_from(self, path: Path) -> None:
@@ -109,28 +116,24 @@ class Trainer:
         count = max(8, int(self.config.train.batch * first[0] * first[1] / (height * width)) // 8 * 8)
         batch = training_batch(self.data, self.draw, self.bank, count, height, width, augment)
         points, strides = anchor_points(height, width, str(batch.images.device))
-        return self.step_fn(batch, points, strides, self.half)
+        return self.objective(batch, points, strides, self.half)
 
-    def warm_up(self) -> None:
-        """Compiles every shape before the clock starts."""
-        for shape in dict.fromkeys(rotation(self.config.train.shapes)):
-            began = time.time()
-            self.losses(shape, self.config.augment)[0].backward()
-            self.optimizer.zero_grad(set_to_none=True)
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-            print(f"warm-up {shape}: {time.time() - began:.1f} s", flush=True)
+    def body(self, key: tuple[tuple[int, int], bool]) -> None:
+        """One update of the weights, on a batch of a shape, with or without mosaics."""
+        shape, is_calm = key
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, terms = self.losses(shape, self.calm if is_calm else self.config.augment)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.train.clip, foreach=True)
+        self.optimizer.step()
+        self.sums += terms
 
     def run(self) -> dict:
         o = self.config.train
         shapes = rotation(o.shapes)
-        calm = dataclasses.replace(self.config.augment, stack=0.0, mosaic=0.0, paste=0.0)
         self.network.train()
-        if o.compile:
-            self.warm_up()
         began = last_save = last_eval = last_log = time.time()
         last_step = self.step
-        sums = torch.zeros(8, device=self.device)
         done = self.spent
         while True:
             self.spent = done + time.time() - began
@@ -138,20 +141,13 @@ class Trainer:
             if progress >= 1:
                 break
             rate = learning_rate(progress, self.step, o)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            augment = self.config.augment if progress < 1 - o.calm else calm
-            loss, terms = self.losses(shapes[self.step % len(shapes)], augment)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.network.parameters(), o.clip, foreach=True)
-            self.optimizer.step()
+            self.rate.fill_(rate)
+            self.steps((shapes[self.step % len(shapes)], progress >= 1 - o.calm))
             self.average.update(self.network)
             self.step += 1
-            sums += terms
             if self.step % o.log_every == 0:
-                values = (sums / o.log_every).tolist()
-                sums.zero_()
+                values = (self.sums / o.log_every).tolist()
+                self.sums.zero_()
                 if not all(map(math.isfinite, values)):
                     raise SystemExit(f"step {self.step}: a loss is not finite: {values}")
                 now = time.time()
@@ -174,7 +170,7 @@ class Trainer:
         return figures
 
     def save(self) -> None:
-        """Writes `checkpoint.pt` whole or not at all."""
+        """Writes `checkpoint.pt` whole or not at all, and the averaged weights as they would ship."""
         state = {
             "network": self.network.state_dict(),
             "ema": self.average.network.state_dict(),
@@ -186,6 +182,8 @@ class Trainer:
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
         os.replace(partial, self.out / "checkpoint.pt")
+        size = {0.25: "n", 0.5: "s"}.get(self.config.network.width, f"w{self.config.network.width:g}")
+        export(self.average.network, self.out / f"multi-{size}.safetensors", self.note, f"yolov8{size}-multi")
 
     def resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
@@ -193,6 +191,8 @@ class Trainer:
         self.average.network.load_state_dict(state["ema"])
         self.average.updates = state["updates"]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate  # loading put another tensor in its place
         self.step, self.spent = state["step"], state["spent"]
 
 
@@ -214,13 +214,11 @@ def main() -> None:
     data = load(d.picture_paths(), Path(d.index), d.canvas, max_people=d.max_people, teacher_share=d.teacher_share)
     data = data.to(args.device)
     print(f"{len(data)} pictures on {args.device} after {time.time() - began:.1f} s", flush=True)
-    trainer = Trainer(config, data, args.device, args.out)
+    trainer = Trainer(config, data, args.device, args.out, args.note)
     if args.resume:
         trainer.resume()
     figures = trainer.run()
     (args.out / "figures.json").write_text(json.dumps(figures, indent=1))
-    size = {0.25: "n", 0.5: "s"}.get(config.network.width, f"w{config.network.width:g}")
-    export(trainer.average.network, args.out / f"multi-{size}.safetensors", args.note, f"yolov8{size}-multi")
 
 
 if __name__ == "__main__":
