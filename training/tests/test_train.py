@@ -1,0 +1,113 @@
+"""The whole recipe on a few made-up pictures on the CPU: the loss falls, a run resumes, the export can be judged."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from gesto_train.config import load_config
+from gesto_train.dataset import load
+from gesto_train.ema import Average
+from gesto_train.predict import suppress
+from gesto_train.sampling import HandBank, Sampler, SamplingOptions, picture_weights
+from gesto_train.train import Trainer, learning_rate, rotation
+from safetensors import safe_open
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(module: str, *args) -> str:
+    command = [sys.executable, "-m", f"gesto_train.{module}", *map(str, args)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_training_resuming_and_evaluation(made_up, tmp_path):
+    base = ["--config", made_up / "config.toml", "--device", "cpu"]
+    out = run("train", *base, "--out", tmp_path)
+    losses = [sum(map(float, m.split())) for m in re.findall(r"losses ([\d. ]+)", out)]
+    assert len(losses) == 6 and losses[-1] < 0.8 * losses[0], losses
+    exported = tmp_path / "multi-n.safetensors"
+    with safe_open(str(exported), "pt") as file:
+        before = file.get_tensor("b.0.weight")
+    again = run("train", *base, "--out", tmp_path, "--resume", "--set", "train.steps=35")
+    assert "step 35" in again and "step 5 " not in again
+    with safe_open(str(exported), "pt") as file:
+        assert not torch.equal(before, file.get_tensor("b.0.weight"))
+    figures = run("evaluate", *base, "--weights", exported, "--size", "64x64")
+    assert "val" in figures and "gesture_map50" in figures
+    run("export", "--config", made_up / "config.toml", "--checkpoint", tmp_path / "checkpoint.pt",
+        "--out", tmp_path / "again.safetensors")  # fmt: skip
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(made_up, tmp_path):
+    config = load_config(made_up / "config.toml", ["train.log_every=1"])
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    trainer = Trainer(config, data, "cpu", tmp_path)
+    torch.nn.init.constant_(trainer.network.b[0].conv.weight, float("nan"))
+    with pytest.raises(SystemExit, match="not finite"):
+        trainer.run()
+
+
+def test_parts_do_not_overlap(made_up):
+    config = load_config(made_up / "config.toml")
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    parts = [config.part(r) for r in data.records]
+    assert {"train", "val", "dev"} == set(parts)
+    assert all(p == "val" for p, r in zip(parts, data.records) if r["split"] == "val")
+
+
+def test_configuration_errors_are_named(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("[train]\nlearning_rate = 1")
+    with pytest.raises(ValueError, match="learning_rate"):
+        load_config(path)
+    path.write_text('[train]\nbatch = "many"')
+    with pytest.raises(ValueError, match="train.batch"):
+        load_config(path)
+    path.write_text("[train]\nbatch = 4")
+    assert load_config(path, ["train.lr=1", "data.index=a.gz"]).train.lr == 1.0
+
+
+def test_the_shipped_configuration_loads():
+    config = load_config(ROOT / "config.toml")
+    assert config.network.width == 0.25 and config.groups["val"].part == "val"
+
+
+def test_schedule_and_rotation(made_up):
+    o = load_config(made_up / "config.toml").train
+    assert learning_rate(0.0, 0, o) < learning_rate(0.1, 10, o) and learning_rate(1.0, 100, o) < 0.02 * o.lr
+    shapes = rotation(((320, 224, 3), (64, 64, 1)))
+    assert len(shapes) == 4 and shapes.count((64, 64)) == 1
+
+
+def test_average_follows_the_network():
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    average = Average(network, 0.9, 1e-6)
+    torch.nn.init.ones_(network.weight)
+    average.update(network)
+    assert average.network.weight.item() == pytest.approx(0.1)
+    average.update(network)
+    assert average.network.weight.item() == pytest.approx(0.19)
+
+
+def test_rare_gestures_come_more_often(made_up):
+    data = load([made_up / "images-0.tar"], made_up / "index.jsonl.gz", canvas=96)
+    train = data.where(lambda r: r["split"] == "train")
+    records = [data.records[i] for i in train]
+    weights = picture_weights(records, SamplingOptions(reference=12, source_weight={"other": 0.0}))
+    assert all((w == 0) == (r["src"] == "other") for w, r in zip(weights, records))
+    draw = Sampler(train, weights, "cpu")
+    assert not {data.records[i]["src"] for i in draw(200).tolist()} & {"other"}
+    bank = HandBank(data, train, SamplingOptions(paste_least_side=10.0, paste_never=("palm",)), "cpu")
+    assert set(bank.count) == {"fist", "no_gesture"}
+
+
+def test_suppression():
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10], [30, 30, 40, 40]]])
+    keep = suppress(boxes, torch.tensor([[0.9, 0.8, 0.7, 0.0]]), torch.tensor([[0, 0, 1, 0]]), 0.5)
+    assert keep.tolist() == [[True, False, True, False]]
