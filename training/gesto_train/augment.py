@@ -54,14 +54,10 @@ def _keep_best(batch: Batch, hands: int, people: int) -> Batch:
         return values.gather(1, index.view(shape).expand(*index.shape, *values.shape[2:]))
 
     h, p = order(batch.hands[..., 5], hands), order(batch.people[..., 4], people)
-    return Batch(
-        batch.images, pick(batch.hands, h), pick(batch.hand_mix, h), pick(batch.people, p), pick(batch.keypoints, p)
-    )
+    return Batch(batch.images, pick(batch.hands, h), pick(batch.hand_mix, h), pick(batch.people, p), pick(batch.keypoints, p))
 
 
-def tiles(
-    data: Dataset, draw, count: int, height: int, width: int, rows: int, columns: int, o: AugmentOptions
-) -> Batch:
+def tiles(data: Dataset, draw, count: int, height: int, width: int, rows: int, columns: int, o: AugmentOptions) -> Batch:
     """`count` pictures, each of `rows x columns` randomly mapped ones."""
     h, w = height // rows, width // columns
     index = draw(count * rows * columns)
@@ -171,9 +167,7 @@ def punch_hole(batch: Batch, probability: float) -> Batch:
     return _hide(batch._replace(images=torch.where(mask, rough, batch.images)), boxes, active)
 
 
-def training_batch(
-    data: Dataset, draw, bank: HandBank | None, count: int, height: int, width: int, o: AugmentOptions
-) -> Batch:
+def training_batch(data: Dataset, draw, bank: HandBank | None, count: int, height: int, width: int, o: AugmentOptions) -> Batch:
     """`draw(n)` returns n picture indices on the device."""
     stacked, mosaics = int(count * o.stack), int(count * o.mosaic)
     plain = count - stacked - mosaics

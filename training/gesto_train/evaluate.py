@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def evaluate(
     """Figures of every group of the configuration, of the whole `val` split and of the `dev` part."""
     result = {}
     for name, group in config.groups.items():
-        index = data.where(lambda r: config.in_group(r, group))
+        index = data.where(partial(config.in_group, group=group))
         if len(index):
             result[name] = summarise(network, data, index, height, width, half)
     return result

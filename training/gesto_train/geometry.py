@@ -92,9 +92,7 @@ def _sampling_grid(affine: Affine, height: int, width: int) -> Tensor:
     (a, b), (c, d) = (row.unbind(-1) for row in affine.matrix.unbind(1))
     determinant = a * d - b * c
     inverse = torch.stack([torch.stack([d, -b], 1), torch.stack([-c, a], 1)], 1) / determinant[:, None, None]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij"
-    )
+    y, x = torch.meshgrid(torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij")
     grid = torch.stack([x.flatten(), y.flatten()], 1)[None] - affine.shift[:, None]
     return (grid @ inverse.transpose(1, 2)).unflatten(1, (height, width))
 

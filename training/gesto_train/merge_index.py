@@ -1,4 +1,7 @@
-"""Joins the indices that the converters wrote: `python -m gesto_train.merge_index data/index-*.jsonl.gz --out data/index.jsonl.gz`."""
+"""Joins the indices that the converters wrote.
+
+python -m gesto_train.merge_index data/index-*.jsonl.gz --out data/index.jsonl.gz
+"""
 
 import argparse
 import gzip

@@ -120,8 +120,7 @@ class Head(nn.Module):
         """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints."""
         branches = [self.cv2, self.cv3] + ([self.cv4] if self.cv4 is not None else [])
         return tuple(
-            torch.cat([m(f).permute(0, 2, 3, 1).flatten(1, 2) for m, f in zip(branch, levels)], 1)
-            for branch in branches
+            torch.cat([m(f).permute(0, 2, 3, 1).flatten(1, 2) for m, f in zip(branch, levels)], 1) for branch in branches
         )
 
 

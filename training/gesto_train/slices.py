@@ -5,6 +5,7 @@ overlaps it by IoU 0.5.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def main() -> None:
     a = parser.parse_args()
     config = load_config(a.config, a.set)
     group = config.groups[a.group]
-    keep = lambda r: config.in_group(r, group)  # noqa: E731
+    keep = partial(config.in_group, group=group)
     data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas, keep=keep)
     height, width = map(int, a.size.split("x"))
     rows = gesture_rows(data, load_network(a.weights), (height, width), a.score)

@@ -20,8 +20,8 @@ from .evaluate import brief, evaluate
 from .geometry import Batch, letterbox, sample_images
 from .losses import LossWeights, head_loss
 from .network import Multi
-from .schema import OKS_SIGMAS
 from .sampling import HandBank, Sampler, picture_weights
+from .schema import OKS_SIGMAS
 from .steps import Steps
 from .weights import calibrate, export, load_folded, load_network
 

@@ -2,10 +2,11 @@ import json
 
 import pytest
 import torch
+from PIL import Image
+
 from gesto_train import convert_coco, convert_hagrid
 from gesto_train.dataset import load, read_index
 from gesto_train.schema import IGNORE, SURE, UNKNOWN
-from PIL import Image
 
 
 def test_coco(tmp_path):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from gesto_train.augment import AugmentOptions, paste_hands, punch_hole, tiles, training_batch
 from gesto_train.dataset import load
 from gesto_train.geometry import GeometryOptions, compose, letterbox, map_keypoints, random_affine, warp

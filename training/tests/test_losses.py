@@ -1,4 +1,5 @@
 import torch
+
 from gesto_train.assigner import assign
 from gesto_train.boxes import anchor_points, ciou, decode_boxes, decode_keypoints, iou
 from gesto_train.losses import head_loss
@@ -66,7 +67,7 @@ def test_losses_vanish_for_a_perfect_answer_and_not_for_a_bad_one():
     raw, points, strides = perfect_raw(box.expand(84, 4))
     boxes, state, classes = box.view(1, 1, 4), torch.tensor([[SURE]]), torch.zeros(1, 1, dtype=torch.long)
     truth = torch.cat([torch.rand(1, 1, 17, 2) * 40 + 10, torch.full((1, 1, 17, 1), 2.0)], -1)
-    exact = ((truth[0, 0, :, :2] - (points - strides / 2)[:, None]) / (2 * strides[:, None]))
+    exact = (truth[0, 0, :, :2] - (points - strides / 2)[:, None]) / (2 * strides[:, None])
     keypoints = torch.cat([exact, torch.full((84, 17, 1), 9.0)], -1).flatten(1)[None]
     cls = torch.zeros(1, 84, 1)
     good = head_loss((raw, cls, keypoints), points, strides, boxes, classes, state, truth)

@@ -3,6 +3,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+
 from gesto_train.metrics import Truth, average_precision, box_similarity, evaluate_class, oks
 from gesto_train.schema import AREA_PER_BOX
 

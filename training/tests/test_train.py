@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+
 from gesto_train.config import load_config
 from gesto_train.dataset import load
 from gesto_train.ema import Average
 from gesto_train.predict import suppress
 from gesto_train.sampling import HandBank, Sampler, SamplingOptions, picture_weights
 from gesto_train.train import Trainer, learning_rate, rotation
-from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,11 +2,12 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
+from torch import nn
+
 from gesto_train.network import Multi
 from gesto_train.schema import GESTURES
 from gesto_train.weights import calibrate, export, fold, load_folded, load_network
-from safetensors import safe_open
-from torch import nn
 
 
 @pytest.fixture(scope="module")
