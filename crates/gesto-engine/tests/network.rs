@@ -234,12 +234,12 @@ fn single_head_models_give_what_the_head_gives_beside_others() {
     let rgb = picture(height, width);
     let mut both = Network::new(&model(), height, width, &Options::default()).unwrap();
     both.input_mut().copy_from_slice(&rgb);
-    let both = both.run(&[0.001, 0.001]);
+    let both = both.run(&[1e-6, 1e-6]);
     for (h, name) in ["hand", "body"].into_iter().enumerate() {
         let mut single = Network::new(&with_heads(&[name]), height, width, &Options::default()).unwrap();
         assert_eq!(single.heads().len(), 1);
         single.input_mut().copy_from_slice(&rgb);
-        let single = single.run(&[0.001]);
+        let single = single.run(&[1e-6]);
         let (single, both) = (single.head(0), both.head(h));
         assert!(!single.candidates().is_empty(), "{name}");
         assert_eq!(single.candidates(), both.candidates());
