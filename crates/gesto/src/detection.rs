@@ -46,7 +46,7 @@ pub struct Hand {
     pub label: Label,
     /// Probability of the class, 0 to 1.
     pub score: f32,
-    /// Where, in pixels of the stored frame.
+    /// Where, in pixels of the stored frame: clipped to it, at least one pixel wide and high.
     #[serde(rename = "box")]
     pub bbox: Rect,
 }
@@ -56,7 +56,7 @@ pub struct Hand {
 pub struct Person {
     /// Probability, 0 to 1.
     pub score: f32,
-    /// Where, in pixels of the stored frame.
+    /// Where, in pixels of the stored frame: clipped to it, at least one pixel wide and high.
     #[serde(rename = "box")]
     pub bbox: Rect,
     /// The 17 keypoints in COCO's order, in pixels of the stored frame.
@@ -71,7 +71,8 @@ impl Person {
     }
 }
 
-/// What one frame shows. Hands and people are sorted by descending score.
+/// What one frame shows. Hands and people stand best first (head by head, where a
+/// model has several of a kind).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Detections {
     /// Hands.

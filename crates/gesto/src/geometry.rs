@@ -63,7 +63,7 @@ impl Rect {
         if union > 0.0 { overlap / union } else { 0.0 }
     }
 
-    /// The part within a picture of this size; at least one pixel wide and high (see [`Hand::bbox`](crate::Hand)).
+    /// The part within a picture of this size; at least one pixel wide and high, at the nearest place inside.
     #[must_use]
     pub fn clipped(&self, width: f32, height: f32) -> Self {
         let (x, w) = clip(self.x, self.right(), width);
@@ -93,5 +93,33 @@ impl<'de> Deserialize<'de> for Rect {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let [x, y, w, h] = <[f32; 4]>::deserialize(deserializer)?;
         Ok(Self { x, y, w, h })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clipped_boxes_lie_inside_and_have_a_pixel() {
+        let cases = [
+            (Rect::new(2.0, 3.0, 4.0, 2.0), Rect::new(2.0, 3.0, 4.0, 2.0)),
+            (Rect::new(-5.0, -5.0, 100.0, 100.0), Rect::new(0.0, 0.0, 10.0, 8.0)),
+            (Rect::new(4.0, 4.0, 0.0, 0.0), Rect::new(3.5, 3.5, 1.0, 1.0)),
+            (Rect::new(20.0, 2.0, 5.0, 4.0), Rect::new(9.0, 2.0, 1.0, 4.0)),
+            (Rect::new(-9.0, -9.0, 3.0, 3.0), Rect::new(0.0, 0.0, 1.0, 1.0)),
+        ];
+        for (rect, want) in cases {
+            assert_eq!(rect.clipped(10.0, 8.0), want, "{rect:?}");
+        }
+    }
+
+    #[test]
+    fn overlap_of_known_boxes() {
+        let a = Rect::new(0.0, 0.0, 4.0, 4.0);
+        assert_eq!(a.iou(&a), 1.0);
+        assert_eq!(a.iou(&Rect::new(2.0, 0.0, 4.0, 4.0)), 8.0 / 24.0);
+        assert_eq!(a.iou(&Rect::new(4.0, 0.0, 4.0, 4.0)), 0.0);
+        assert_eq!(Rect::default().iou(&Rect::default()), 0.0);
     }
 }

@@ -1,7 +1,7 @@
 //! Real-time hand gestures and people with their keypoints, from one network, on the CPU.
 //!
-//! The way of the data: [`Frame`] -> [`preprocess`] -> network (`gesto-engine`) -> decode -> NMS ->
-//! [`Detections`]. [`Detector`] owns all of it:
+//! The way of the data: [`Frame`] -> [`preprocess`] -> network (`gesto-engine`) -> [`postprocess`] (decode,
+//! NMS) -> [`Detections`]. [`Detector`] owns all of it:
 //!
 //! ```
 //! use gesto::{Detector, Frame};
@@ -38,12 +38,9 @@ pub mod frame;
 pub mod geometry;
 pub mod gesture;
 pub mod keypoint;
+pub mod postprocess;
 pub mod preprocess;
 pub mod record;
-
-mod decode;
-mod nms;
-mod pipeline;
 
 pub use detection::{Detections, Hand, Label, Person, Timing};
 pub use detector::{Detector, DetectorBuilder};
@@ -53,4 +50,4 @@ pub use geometry::Rect;
 pub use gesto_engine::Model;
 pub use gesture::Gesture;
 pub use keypoint::{KEYPOINTS, Keypoint, KeypointName, SKELETON};
-pub use preprocess::Fit;
+pub use preprocess::{Fit, Resize};

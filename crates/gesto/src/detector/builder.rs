@@ -6,12 +6,13 @@ use gesto_engine::model::Head;
 use gesto_engine::{Model, Network, Options};
 
 use super::Detector;
+use super::pipeline::Pipeline;
 use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gesture::Gesture;
 use crate::keypoint::KEYPOINTS;
-use crate::pipeline::{HeadKind, HeadPlan, Pipeline};
-use crate::preprocess::{Fit, Preprocessor};
+use crate::postprocess::{HeadKind, HeadPlan, Postprocessor};
+use crate::preprocess::{Fit, Preprocessor, Resize};
 
 /// The network that gesto ships.
 static EMBEDDED: &[u8] = include_bytes!("../../../../models/multi-n.safetensors");
@@ -28,6 +29,7 @@ pub struct DetectorBuilder {
     width: usize,
     threads: Option<usize>,
     fit: Fit,
+    resize: Resize,
     confidence_hand: f32,
     confidence_body: f32,
     iou_hand: f32,
@@ -50,6 +52,7 @@ impl Default for DetectorBuilder {
             width: 224,
             threads: None,
             fit: Fit::Letterbox,
+            resize: Resize::Bilinear,
             confidence_hand: 0.3,
             confidence_body: 0.5,
             iou_hand: 0.4,
@@ -79,6 +82,13 @@ impl DetectorBuilder {
     #[must_use]
     pub fn fit(mut self, fit: Fit) -> Self {
         self.fit = fit;
+        self
+    }
+
+    /// How pixels are resampled. Default [`Resize::Bilinear`].
+    #[must_use]
+    pub fn resize(mut self, resize: Resize) -> Self {
+        self.resize = resize;
         self
     }
 
@@ -175,22 +185,21 @@ impl DetectorBuilder {
         });
         Ok(Pipeline {
             thresholds: thresholds.collect(),
-            boxes: vec![Vec::new(); heads.len()],
-            heads,
+            strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit),
-            max_detections: self.max_detections,
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, self.resize),
+            postprocessor: Postprocessor::new(heads, self.max_detections),
             network,
         })
     }
 
     fn plan(&self, head: &Head) -> Result<HeadPlan> {
-        let (kind, iou) = match head.keypoints {
+        let kind = match head.keypoints {
             0 => {
                 let classes = head.classes.iter().map(|name| (Gesture::from_name(name), Label::new(name)));
-                (HeadKind::Hands(classes.collect()), self.iou_hand)
+                HeadKind::Hands(classes.collect())
             }
-            KEYPOINTS => (HeadKind::People, self.iou_body),
+            KEYPOINTS => HeadKind::People,
             other => {
                 let message = format!(
                     "head {:?} of the model has {other} keypoints; people with COCO's {KEYPOINTS} are supported",
@@ -199,7 +208,8 @@ impl DetectorBuilder {
                 return Err(Error::new(ErrorKind::Model, message));
             }
         };
-        Ok(HeadPlan { kind, iou, strides: head.levels.iter().map(|level| level.stride).collect() })
+        let iou = if matches!(kind, HeadKind::People) { self.iou_body } else { self.iou_hand };
+        Ok(HeadPlan { kind, iou })
     }
 }
 

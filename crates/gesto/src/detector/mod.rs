@@ -1,6 +1,7 @@
 //! The detector: one call from a frame to its hands and people.
 
 mod builder;
+mod pipeline;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +12,7 @@ use gesto_engine::Model;
 use crate::detection::Detections;
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::pipeline::Pipeline;
+use pipeline::Pipeline;
 
 /// Finds hands and people in frames. One size of network input, any size of frame.
 #[derive(Debug)]

@@ -57,6 +57,15 @@ impl PixelFormat {
         let plane = self.row_bytes(width) * height as usize;
         if self == Self::Nv12 { plane + plane / 2 } else { plane }
     }
+
+    /// Red, green and blue of a pixel whose colours are in this format's order.
+    pub(crate) fn to_rgb(self, [a, b, c]: [u8; 3]) -> [u8; 3] {
+        match self {
+            Self::Rgb8 | Self::Rgba8 | Self::Gray8 => [a, b, c],
+            Self::Bgr8 | Self::Bgra8 => [c, b, a],
+            Self::Nv12 | Self::Yuyv => yuv_to_rgb(a, b, c),
+        }
+    }
 }
 
 impl fmt::Display for PixelFormat {

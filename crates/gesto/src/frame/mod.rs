@@ -3,9 +3,11 @@
 mod format;
 mod orientation;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use format::PixelFormat;
+pub(crate) use format::yuv_to_rgb;
 pub use orientation::{Orientation, Rotation};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -42,12 +44,19 @@ pub struct Frame<'a> {
 }
 
 /// Rows of bytes, `stride` bytes from the start of one to the start of the next.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Plane<'a> {
     /// The bytes. After the last row's pixels anything or nothing may follow.
     pub data: &'a [u8],
     /// Bytes from one row to the next.
     pub stride: usize,
+}
+
+/// Without the pixels, which would fill the screen.
+impl fmt::Debug for Plane<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plane").field("bytes", &self.data.len()).field("stride", &self.stride).finish()
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -62,10 +71,12 @@ impl<'a> Frame<'a> {
             return Self::from_planes(format, [Plane { data, stride }, Plane::default()], width, height);
         }
         check_size(format, width, height)?;
-        let luma = stride * height as usize;
-        let Some((y, uv)) = data.split_at_checked(luma) else {
-            return Err(too_short(format, width, height, data.len(), luma + luma / 2));
-        };
+        let need = format.frame_bytes(width, height);
+        if data.len() < need {
+            let what = format!("an NV12 frame of {width} x {height}");
+            return Err(too_short(&what, data.len(), need));
+        }
+        let (y, uv) = data.split_at(stride * height as usize);
         Self::nv12(Plane { data: y, stride }, Plane { data: uv, stride }, width, height)
     }
 
@@ -107,7 +118,7 @@ impl<'a> Frame<'a> {
         check_size(format, width, height)?;
         let row = format.row_bytes(width);
         let rows = [height as usize, if format == PixelFormat::Nv12 { height as usize / 2 } else { 0 }];
-        for (plane, rows) in planes.iter().zip(rows).filter(|&(_, rows)| rows > 0) {
+        for (i, (plane, rows)) in planes.iter().zip(rows).enumerate().filter(|&(_, (_, rows))| rows > 0) {
             if plane.stride < row {
                 return Err(Error::new(
                     ErrorKind::Frame,
@@ -117,7 +128,13 @@ impl<'a> Frame<'a> {
             // The last row may end with its pixels. Saturating: a stride near `usize::MAX` is just too short data.
             let need = plane.stride.saturating_mul(rows - 1).saturating_add(row);
             if plane.data.len() < need {
-                return Err(too_short(format, width, height, plane.data.len(), need));
+                let part = match format {
+                    PixelFormat::Nv12 => ["the luma of ", "the chroma of "][i],
+                    _ => "",
+                };
+                let article = if format == PixelFormat::Nv12 { "an" } else { "a" };
+                let what = format!("{part}{article} {format} frame of {width} x {height}");
+                return Err(too_short(&what, plane.data.len(), need));
             }
         }
         Ok(Self { format, width, height, planes, orientation: Orientation::default(), timestamp: None })
@@ -201,25 +218,22 @@ impl<'a> Frame<'a> {
     /// When the pixel lies outside the picture.
     #[must_use]
     pub fn pixel(&self, x: u32, y: u32) -> [u8; 3] {
+        self.format.to_rgb(self.samples(x, y))
+    }
+
+    /// The three colours of one stored pixel in the format's own order: RGB, BGR or YUV.
+    pub(crate) fn samples(&self, x: u32, y: u32) -> [u8; 3] {
         assert!(x < self.width && y < self.height, "pixel {x}, {y} lies in the picture");
         let (x, y) = (x as usize, y as usize);
         let at = |plane: usize, y: usize, byte: usize| {
             self.planes[plane].data[y * self.planes[plane].stride + byte]
         };
         match self.format {
-            PixelFormat::Rgb8 => [at(0, y, 3 * x), at(0, y, 3 * x + 1), at(0, y, 3 * x + 2)],
-            PixelFormat::Bgr8 => [at(0, y, 3 * x + 2), at(0, y, 3 * x + 1), at(0, y, 3 * x)],
-            PixelFormat::Rgba8 => [at(0, y, 4 * x), at(0, y, 4 * x + 1), at(0, y, 4 * x + 2)],
-            PixelFormat::Bgra8 => [at(0, y, 4 * x + 2), at(0, y, 4 * x + 1), at(0, y, 4 * x)],
+            PixelFormat::Rgb8 | PixelFormat::Bgr8 => [0, 1, 2].map(|c| at(0, y, 3 * x + c)),
+            PixelFormat::Rgba8 | PixelFormat::Bgra8 => [0, 1, 2].map(|c| at(0, y, 4 * x + c)),
             PixelFormat::Gray8 => [at(0, y, x); 3],
-            PixelFormat::Nv12 => {
-                let pair = x / 2 * 2;
-                format::yuv_to_rgb(at(0, y, x), at(1, y / 2, pair), at(1, y / 2, pair + 1))
-            }
-            PixelFormat::Yuyv => {
-                let pair = x / 2 * 4;
-                format::yuv_to_rgb(at(0, y, 2 * x), at(0, y, pair + 1), at(0, y, pair + 3))
-            }
+            PixelFormat::Nv12 => [at(0, y, x), at(1, y / 2, x / 2 * 2), at(1, y / 2, x / 2 * 2 + 1)],
+            PixelFormat::Yuyv => [at(0, y, 2 * x), at(0, y, x / 2 * 4 + 1), at(0, y, x / 2 * 4 + 3)],
         }
     }
 }
@@ -241,9 +255,6 @@ fn check_size(format: PixelFormat, width: u32, height: u32) -> Result<()> {
     Err(Error::new(ErrorKind::Frame, message))
 }
 
-fn too_short(format: PixelFormat, width: u32, height: u32, have: usize, need: usize) -> Error {
-    Error::new(
-        ErrorKind::Frame,
-        format!("a {format} frame of {width} x {height} needs {need} bytes where {have} were given"),
-    )
+fn too_short(what: &str, have: usize, need: usize) -> Error {
+    Error::new(ErrorKind::Frame, format!("{what} needs {need} bytes where {have} were given"))
 }

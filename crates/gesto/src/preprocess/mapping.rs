@@ -37,7 +37,20 @@ impl Mapping {
     /// The relation between `frame` and a network input of `height` x `width`.
     #[must_use]
     pub fn new(frame: &Frame<'_>, fit: Fit, height: u32, width: u32) -> Self {
-        let (w, h) = frame.upright_size();
+        Self::of_size(frame.width(), frame.height(), frame.orientation(), fit, height, width)
+    }
+
+    /// The same for any frame of `stored_width` x `stored_height` pixels.
+    #[must_use]
+    pub fn of_size(
+        stored_width: u32,
+        stored_height: u32,
+        orientation: Orientation,
+        fit: Fit,
+        height: u32,
+        width: u32,
+    ) -> Self {
+        let (w, h) = orientation.upright_size(stored_width, stored_height);
         let target = match fit {
             Fit::Stretch => [0, 0, width, height],
             Fit::Letterbox => {
@@ -53,8 +66,8 @@ impl Mapping {
             }
         };
         Self {
-            stored: (frame.width() as f32, frame.height() as f32),
-            orientation: frame.orientation(),
+            stored: (stored_width as f32, stored_height as f32),
+            orientation,
             target,
             scale: (target[2] as f32 / w as f32, target[3] as f32 / h as f32),
         }
@@ -88,6 +101,12 @@ impl Mapping {
             self.point_to_network((rect.x, rect.y)),
             self.point_to_network((rect.right(), rect.bottom())),
         )
+    }
+
+    /// A rectangle of the stored frame clipped to it; at least one pixel wide and high.
+    #[must_use]
+    pub fn clip(&self, rect: &Rect) -> Rect {
+        rect.clipped(self.stored.0, self.stored.1)
     }
 
     /// A rectangle of the network's input in the stored frame; not clipped to it.

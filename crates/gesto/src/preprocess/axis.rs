@@ -1,0 +1,82 @@
+//! Which pixels along one axis of the frame make each pixel of the output, and with which weights.
+
+use std::ops::Range;
+
+use super::Resize;
+use super::rows::CHANNELS;
+
+/// One axis of a resize, tabulated.
+#[derive(Debug, Default)]
+pub(super) struct Axis {
+    /// First (or only) source pixel of each output pixel.
+    first: Vec<u32>,
+    /// Second source pixel; bilinear only.
+    second: Vec<u32>,
+    /// Weight of the second pixel in 1/65536, once for each channel so that the blend is one flat loop.
+    weights: Vec<u16>,
+    /// Where each output pixel begins along the source, in pixels; one more entry for the end. Area only.
+    edges: Vec<f32>,
+}
+
+impl Axis {
+    /// Tabulates a resize from `from` to `to` pixels.
+    pub(super) fn plan(&mut self, resize: Resize, from: u32, to: u32) {
+        self.first.clear();
+        self.second.clear();
+        self.weights.clear();
+        self.edges.clear();
+        // f64: exact for every side that a frame may have.
+        let scale = f64::from(from) / f64::from(to);
+        let last = from - 1;
+        for i in 0..to {
+            let center = (f64::from(i) + 0.5) * scale;
+            match resize {
+                Resize::Bilinear => {
+                    let at = (center - 0.5).clamp(0.0, f64::from(last));
+                    let first = (at as u32).min(last);
+                    let weight = ((at - f64::from(first)) * 65536.0).round().min(65535.0) as u16;
+                    self.first.push(first);
+                    self.second.push((first + 1).min(last));
+                    self.weights.extend([weight; CHANNELS]);
+                }
+                Resize::Nearest => self.first.push((center as u32).min(last)),
+                Resize::Area => {
+                    self.first.push((f64::from(i) * scale) as u32);
+                    self.edges.push((f64::from(i) * scale) as f32);
+                }
+            }
+        }
+        if resize == Resize::Area {
+            self.edges.push(from as f32);
+        }
+    }
+
+    /// Output pixels.
+    pub(super) fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    pub(super) fn first(&self) -> &[u32] {
+        &self.first
+    }
+
+    pub(super) fn second(&self) -> &[u32] {
+        &self.second
+    }
+
+    pub(super) fn weights(&self) -> &[u16] {
+        &self.weights
+    }
+
+    /// First and second source pixel and the second's weight for output pixel `i`.
+    pub(super) fn tap(&self, i: usize) -> (u32, u32, u16) {
+        let first = self.first[i];
+        let second = self.second.get(i).copied().unwrap_or(first);
+        (first, second, self.weights.get(i * CHANNELS).copied().unwrap_or(0))
+    }
+
+    /// The stretch of the source that output pixel `i` covers, in pixels.
+    pub(super) fn span(&self, i: usize) -> Range<f32> {
+        self.edges[i]..self.edges[i + 1]
+    }
+}
