@@ -47,7 +47,7 @@ pub use detector::{Detector, DetectorBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, Orientation, PixelFormat, Plane, Rotation};
 pub use geometry::Rect;
-pub use gesto_engine::Model;
+pub use gesto_engine::{HeadMode, Isa, Model};
 pub use gesture::Gesture;
 pub use keypoint::{KEYPOINTS, Keypoint, KeypointName, SKELETON};
 pub use preprocess::{Fit, Resize};

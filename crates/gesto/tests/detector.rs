@@ -14,7 +14,7 @@ fn settings_outside_their_range_are_refused() {
         (small().size(100, 64), "multiples of 32"),
         (small().size(0, 64), "multiples of 32"),
         (small().size(usize::MAX - 31, 64), "too large"),
-        (small().threads(0), "at least one thread"),
+        (small().threads(0), "threads are not possible"),
         (small().confidence_hand(f32::NAN), "between 0 and 1"),
         (small().confidence_body(1.5), "between 0 and 1"),
         (small().iou_hand(-0.1), "between 0 and 1"),

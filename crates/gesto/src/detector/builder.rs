@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gesto_engine::model::Head;
-use gesto_engine::{Model, Network, Options};
+use gesto_engine::{HeadMode, Isa, Model, Network, Options};
 
 use super::Detector;
 use super::pipeline::Pipeline;
@@ -35,6 +35,8 @@ pub struct DetectorBuilder {
     iou_hand: f32,
     iou_body: f32,
     max_detections: usize,
+    isa: Option<Isa>,
+    head_mode: HeadMode,
     source: ModelSource,
 }
 
@@ -58,6 +60,8 @@ impl Default for DetectorBuilder {
             iou_hand: 0.4,
             iou_body: 0.3,
             max_detections: 300,
+            isa: None,
+            head_mode: HeadMode::Lazy,
             source: ModelSource::Embedded,
         }
     }
@@ -127,6 +131,21 @@ impl DetectorBuilder {
         self
     }
 
+    /// The kernels to run. Default: the best that this machine has (and the variable `GESTO_ISA` allows).
+    #[must_use]
+    pub fn isa(mut self, isa: Isa) -> Self {
+        self.isa = Some(isa);
+        self
+    }
+
+    /// Whether boxes and keypoints are computed everywhere or only where a class passes its threshold. The
+    /// detections are the same. Default [`HeadMode::Lazy`].
+    #[must_use]
+    pub fn head_mode(mut self, mode: HeadMode) -> Self {
+        self.head_mode = mode;
+        self
+    }
+
     /// Another network of the family instead of the shipped one.
     #[must_use]
     pub fn model(mut self, model: Model) -> Self {
@@ -174,9 +193,11 @@ impl DetectorBuilder {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
     }
 
-    pub(super) fn pipeline(&self, model: &Model, threads: usize) -> Result<Pipeline> {
+    fn pipeline(&self, model: &Model, threads: usize) -> Result<Pipeline> {
         let mut options = Options::default();
         options.threads = threads;
+        options.heads = self.head_mode;
+        options.isa = self.isa;
         let network = Network::new(model, self.height, self.width, &options)?;
         let heads: Vec<_> = network.heads().iter().map(|head| self.plan(head)).collect::<Result<_>>()?;
         let thresholds = heads.iter().map(|plan| match plan.kind {

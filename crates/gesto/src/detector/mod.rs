@@ -60,7 +60,7 @@ impl Detector {
     pub fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
         let workers = self.settings.thread_count().min(frames.len());
         while self.throughput.len() < workers {
-            self.throughput.push(self.settings.pipeline(&self.model, 1)?);
+            self.throughput.push(self.latency.fork(1));
         }
         let next = AtomicUsize::new(0);
         let mut results = vec![Detections::default(); frames.len()];

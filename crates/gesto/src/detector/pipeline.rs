@@ -23,6 +23,17 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
+    /// Another pipeline with the same weights and settings, for frames at the same time.
+    pub(super) fn fork(&self, threads: usize) -> Self {
+        Self {
+            preprocessor: self.preprocessor.clone(),
+            network: self.network.fork(threads),
+            postprocessor: self.postprocessor.clone(),
+            thresholds: self.thresholds.clone(),
+            strides: self.strides.clone(),
+        }
+    }
+
     pub(super) fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
         let start = Instant::now();
         let mapping = self.preprocessor.run(frame, self.network.input_mut());

@@ -8,7 +8,7 @@ use crate::geometry::Rect;
 use crate::keypoint::KEYPOINTS;
 
 /// A head's output of the CPU engine together with the strides of its levels.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct EngineHead<'a> {
     /// The engine's output.
     pub output: HeadOutput<'a>,

@@ -56,13 +56,13 @@ pub struct PostTiming {
 }
 
 /// Decoder and suppressor of a network's heads, with the buffers they keep between frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Postprocessor {
     heads: Vec<HeadState>,
     max_detections: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct HeadState {
     plan: HeadPlan,
     boxes: Vec<Scored>,

@@ -16,7 +16,7 @@ pub struct Scored {
 }
 
 /// Suppresses boxes; keeps its buffers between frames.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Nms {
     /// Boxes' ranks (high half: score, best first) and positions (low half).
     order: Vec<u64>,

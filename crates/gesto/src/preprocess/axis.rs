@@ -6,7 +6,7 @@ use super::Resize;
 use super::rows::CHANNELS;
 
 /// One axis of a resize, tabulated.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Axis {
     /// First (or only) source pixel of each output pixel.
     first: Vec<u32>,

@@ -36,7 +36,7 @@ pub enum Resize {
 
 /// Fills network inputs of one size. Keeps its tables and buffers, so that frames of one kind cost no allocation
 /// after the first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Preprocessor {
     height: u32,
     width: u32,

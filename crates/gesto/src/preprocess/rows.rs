@@ -10,7 +10,7 @@ use crate::frame::{Frame, PixelFormat};
 pub(super) const CHANNELS: usize = 4;
 
 /// A row of samples.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Samples(Vec<[u8; CHANNELS]>);
 
 impl Samples {
@@ -98,7 +98,7 @@ pub(super) fn blend(taps: [&Samples; 4], weights: &[u16], weight: u16, out: &mut
 }
 
 /// Mean over a rectangle of each output pixel: first down the rows, as bytes, then along them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Averager {
     /// Weighted sums of the rows' bytes, of both planes.
     sums: [Vec<u32>; 2],
