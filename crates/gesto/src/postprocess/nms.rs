@@ -77,8 +77,9 @@ impl Nms {
             }
             self.survivors.push(found);
         }
-        // Swapping keeps both allocations.
-        std::mem::swap(boxes, &mut self.survivors);
+        // Copied, not swapped: each buffer keeps the size it has grown to.
+        boxes.clear();
+        boxes.extend_from_slice(&self.survivors);
     }
 }
 

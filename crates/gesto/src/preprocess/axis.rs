@@ -8,12 +8,13 @@ use super::rows::CHANNELS;
 /// One axis of a resize, tabulated.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Axis {
+    /// Source pixels.
+    side: u32,
     /// First (or only) source pixel of each output pixel.
     first: Vec<u32>,
-    /// Second source pixel; bilinear only.
-    second: Vec<u32>,
-    /// Weight of the second pixel in 1/65536, once for each channel so that the blend is one flat loop.
-    weights: Vec<u16>,
+    /// Weights of the first pixel and the one after it in 1/65536, each once for every channel, so that a blend is
+    /// one flat loop. Bilinear only.
+    weights: Vec<[u16; 2 * CHANNELS]>,
     /// Where each output pixel begins along the source, in pixels; one more entry for the end. Area only.
     edges: Vec<f32>,
 }
@@ -21,8 +22,8 @@ pub(super) struct Axis {
 impl Axis {
     /// Tabulates a resize from `from` to `to` pixels.
     pub(super) fn plan(&mut self, resize: Resize, from: u32, to: u32) {
+        self.side = from;
         self.first.clear();
-        self.second.clear();
         self.weights.clear();
         self.edges.clear();
         // f64: exact for every side that a frame may have.
@@ -34,10 +35,10 @@ impl Axis {
                 Resize::Bilinear => {
                     let at = (center - 0.5).clamp(0.0, f64::from(last));
                     let first = (at as u32).min(last);
-                    let weight = ((at - f64::from(first)) * 65536.0).round().min(65535.0) as u16;
+                    let second = ((at - f64::from(first)) * 65536.0).round().min(65535.0) as u16;
                     self.first.push(first);
-                    self.second.push((first + 1).min(last));
-                    self.weights.extend([weight; CHANNELS]);
+                    let [f, s] = [!second, second];
+                    self.weights.push([f, f, f, f, s, s, s, s]);
                 }
                 Resize::Nearest => self.first.push((center as u32).min(last)),
                 Resize::Area => {
@@ -60,19 +61,14 @@ impl Axis {
         &self.first
     }
 
-    pub(super) fn second(&self) -> &[u32] {
-        &self.second
-    }
-
-    pub(super) fn weights(&self) -> &[u16] {
+    pub(super) fn weights(&self) -> &[[u16; 2 * CHANNELS]] {
         &self.weights
     }
 
-    /// First and second source pixel and the second's weight for output pixel `i`.
+    /// First and second source pixel of output pixel `i` and the second's weight in 1/65536; edges repeat.
     pub(super) fn tap(&self, i: usize) -> (u32, u32, u16) {
         let first = self.first[i];
-        let second = self.second.get(i).copied().unwrap_or(first);
-        (first, second, self.weights.get(i * CHANNELS).copied().unwrap_or(0))
+        (first, (first + 1).min(self.side - 1), self.weights[i][CHANNELS])
     }
 
     /// The stretch of the source that output pixel `i` covers, in pixels.

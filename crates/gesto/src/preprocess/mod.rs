@@ -14,7 +14,7 @@ pub use mapping::{Fit, Mapping};
 
 use crate::frame::{Frame, Orientation, PixelFormat};
 use axis::Axis;
-use rows::{Averager, Row, Samples};
+use rows::{Averager, Pairs, Row, Samples};
 
 /// Grey of the letterbox's bars, as in training.
 pub const PAD: u8 = 114;
@@ -46,8 +46,8 @@ pub struct Preprocessor {
     tables_for: Option<(u32, u32, Orientation)>,
     columns: Axis,
     rows: Axis,
-    /// Samples of the four neighbours (top left, top right, bottom left, bottom right) of one output row.
-    taps: [Samples; 4],
+    /// The four neighbours of each pixel of one output row.
+    pairs: Pairs,
     /// One output row in the frame's own colours.
     line: Samples,
     averager: Averager,
@@ -65,7 +65,7 @@ impl Preprocessor {
             tables_for: None,
             columns: Axis::default(),
             rows: Axis::default(),
-            taps: Default::default(),
+            pairs: Pairs::default(),
             line: Samples::default(),
             averager: Averager::default(),
         }
@@ -102,9 +102,8 @@ impl Preprocessor {
         let (w, h) = if frame.orientation().rotation.swaps_sides() { (h, w) } else { (w, h) };
         self.columns.plan(self.resize, frame.width(), w);
         self.rows.plan(self.resize, frame.height(), h);
-        for tap in self.taps.iter_mut().chain([&mut self.line]) {
-            tap.resize(w as usize);
-        }
+        self.pairs.resize(w as usize);
+        self.line.resize(w as usize);
         self.tables_for = Some(key);
     }
 
@@ -114,17 +113,11 @@ impl Preprocessor {
         match self.resize {
             Resize::Bilinear => {
                 let (first, second, weight) = self.rows.tap(j);
-                let (above, below) = (Row::of(frame, first), Row::of(frame, second));
-                let [tl, tr, bl, br] = &mut self.taps;
-                let (left, right) = (self.columns.first(), self.columns.second());
-                above.gather(format, left, tl);
-                above.gather(format, right, tr);
-                below.gather(format, left, bl);
-                below.gather(format, right, br);
-                rows::blend([tl, tr, bl, br], self.columns.weights(), weight, &mut self.line);
+                let rows = [Row::of(frame, first), Row::of(frame, second)];
+                self.pairs.blend(format, rows, weight, &self.columns, &mut self.line);
             }
             Resize::Nearest => {
-                let row = Row::of(frame, self.rows.tap(j).0);
+                let row = Row::of(frame, self.rows.first()[j]);
                 row.gather(format, self.columns.first(), &mut self.line);
             }
             Resize::Area => self.averager.row(frame, self.rows.span(j), &self.columns, &mut self.line),

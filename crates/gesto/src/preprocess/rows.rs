@@ -23,6 +23,51 @@ impl Samples {
     }
 }
 
+/// For each output pixel the samples of two neighbours, and their blend with the pair below.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pairs {
+    above: Vec<[u8; 2 * CHANNELS]>,
+    below: Vec<[u8; 2 * CHANNELS]>,
+    /// 8.8 fixed point.
+    mixed: Vec<[u16; 2 * CHANNELS]>,
+}
+
+impl Pairs {
+    pub(super) fn resize(&mut self, len: usize) {
+        self.above.resize(len, Default::default());
+        self.below.resize(len, Default::default());
+        self.mixed.resize(len, Default::default());
+    }
+
+    /// Blends two rows of a frame into one row of output: `weight` in 1/65536 is that of the lower row.
+    ///
+    /// Sums are 16 bits wide, which is what baseline SIMD multiplies. Down the rows weights have 8 bits (an error of
+    /// half a level at most), along them 16, of whose product the upper half is kept.
+    pub(super) fn blend(
+        &mut self,
+        format: PixelFormat,
+        [above, below]: [Row<'_>; 2],
+        weight: u16,
+        columns: &Axis,
+        out: &mut Samples,
+    ) {
+        above.gather_pairs(format, columns.first(), &mut self.above);
+        below.gather_pairs(format, columns.first(), &mut self.below);
+        let lower = (weight >> 8) + (weight >> 7 & 1);
+        let upper = 256 - lower;
+        let rows = self.above.as_flattened().iter().zip(self.below.as_flattened());
+        for (mixed, (&a, &b)) in self.mixed.as_flattened_mut().iter_mut().zip(rows) {
+            *mixed = u16::from(a) * upper + u16::from(b) * lower;
+        }
+        for ((out, mixed), weights) in out.0.iter_mut().zip(&self.mixed).zip(columns.weights()) {
+            let share: [u16; 2 * CHANNELS] =
+                std::array::from_fn(|i| ((u32::from(mixed[i]) * u32::from(weights[i])) >> 16) as u16);
+            // Half a level to round, and what the two truncations lost.
+            *out = std::array::from_fn(|i| ((share[i] + share[i + CHANNELS] + 130) >> 8) as u8);
+        }
+    }
+}
+
 /// One row of a frame: the first plane's bytes, and for NV12 the chroma row that belongs to it.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
@@ -42,29 +87,39 @@ impl<'a> Row<'a> {
 
     /// Samples of the pixels `at`.
     pub(super) fn gather(&self, format: PixelFormat, at: &[u32], out: &mut Samples) {
+        self.visit(format, Singles { at, out: &mut out.0 });
+    }
+
+    /// Samples of the pixels `at` and their right neighbours; the last pixel is its own neighbour.
+    fn gather_pairs(&self, format: PixelFormat, at: &[u32], out: &mut [[u8; 2 * CHANNELS]]) {
+        self.visit(format, Neighbours { at, out });
+    }
+
+    /// Hands over the function that reads one pixel in this format, so that each loop is compiled for each format.
+    fn visit(&self, format: PixelFormat, visitor: impl Visitor) {
         match format {
             PixelFormat::Rgb8 | PixelFormat::Bgr8 => {
                 let row = self.bytes.as_chunks::<3>().0;
-                fill(at, out, |x| {
+                visitor.visit(row.len(), |x| {
                     let [a, b, c] = row[x];
                     [a, b, c, 0]
                 });
             }
             PixelFormat::Rgba8 | PixelFormat::Bgra8 => {
                 let row = self.bytes.as_chunks::<4>().0;
-                fill(at, out, |x| row[x]);
+                visitor.visit(row.len(), |x| row[x]);
             }
-            PixelFormat::Gray8 => fill(at, out, |x| [self.bytes[x]; 4]),
+            PixelFormat::Gray8 => visitor.visit(self.bytes.len(), |x| [self.bytes[x]; 4]),
             PixelFormat::Nv12 => {
                 let chroma = self.chroma.as_chunks::<2>().0;
-                fill(at, out, |x| {
+                visitor.visit(self.bytes.len(), |x| {
                     let [u, v] = chroma[x / 2];
                     [self.bytes[x], u, v, 0]
                 });
             }
             PixelFormat::Yuyv => {
                 let pairs = self.bytes.as_chunks::<4>().0;
-                fill(at, out, |x| {
+                visitor.visit(2 * pairs.len(), |x| {
                     let [y0, u, y1, v] = pairs[x / 2];
                     [if x % 2 == 0 { y0 } else { y1 }, u, v, 0]
                 });
@@ -73,27 +128,38 @@ impl<'a> Row<'a> {
     }
 }
 
-fn fill(at: &[u32], out: &mut Samples, sample: impl Fn(usize) -> [u8; CHANNELS]) {
-    for (out, &x) in out.0.iter_mut().zip(at) {
-        *out = sample(x as usize);
+/// Something to do with a row's pixels.
+trait Visitor {
+    /// `len` pixels, read by `sample`.
+    fn visit(self, len: usize, sample: impl Fn(usize) -> [u8; CHANNELS]);
+}
+
+struct Singles<'a> {
+    at: &'a [u32],
+    out: &'a mut [[u8; CHANNELS]],
+}
+
+impl Visitor for Singles<'_> {
+    fn visit(self, _: usize, sample: impl Fn(usize) -> [u8; CHANNELS]) {
+        for (out, &x) in self.out.iter_mut().zip(self.at) {
+            *out = sample(x as usize);
+        }
     }
 }
 
-/// Mixes the four neighbours of a row of output pixels; `weights` belong to the right ones, `weight` to the lower.
-///
-/// Everything is 16 bits wide: samples and sums are 8.8 fixed point, weights 0.16, and `high` keeps the upper half
-/// of their product. Four truncations cost under 4/256 of a level, which the rounding at the end makes good.
-pub(super) fn blend(taps: [&Samples; 4], weights: &[u16], weight: u16, out: &mut Samples) {
-    let out = out.0.as_flattened_mut();
-    let [tl, tr, bl, br] = taps.map(|tap| &tap.0.as_flattened()[..out.len()]);
-    let weights = &weights[..out.len()];
-    let high = |a: u16, b: u16| ((u32::from(a) * u32::from(b)) >> 16) as u16;
-    let wide = |v: u8| u16::from(v) << 8;
-    for i in 0..out.len() {
-        let left = high(wide(tl[i]), !weight) + high(wide(bl[i]), weight);
-        let right = high(wide(tr[i]), !weight) + high(wide(br[i]), weight);
-        let mixed = high(left, !weights[i]) + high(right, weights[i]);
-        out[i] = ((mixed + 130) >> 8) as u8;
+struct Neighbours<'a> {
+    at: &'a [u32],
+    out: &'a mut [[u8; 2 * CHANNELS]],
+}
+
+impl Visitor for Neighbours<'_> {
+    fn visit(self, len: usize, sample: impl Fn(usize) -> [u8; CHANNELS]) {
+        for (out, &x) in self.out.iter_mut().zip(self.at) {
+            let x = x as usize;
+            let [left, right] = [sample(x), sample((x + 1).min(len - 1))].map(u32::from_le_bytes);
+            // One store of eight bytes.
+            *out = (u64::from(left) | u64::from(right) << 32).to_le_bytes();
+        }
     }
 }
 
