@@ -61,8 +61,7 @@ impl Cell {
 #[must_use]
 pub fn decode_box(cell: Cell, logits: &[f32; 4 * DFL_BINS]) -> Rect {
     let (x, y) = ((cell.x + 0.5) * cell.stride, (cell.y + 0.5) * cell.stride);
-    let sides = logits.as_chunks::<DFL_BINS>().0;
-    let [left, top, right, bottom] = [0, 1, 2, 3].map(|side| expectation(&sides[side]) * cell.stride);
+    let [left, top, right, bottom] = expectations(logits).map(|bins| bins * cell.stride);
     Rect::new(x - left, y - top, left + right, top + bottom)
 }
 
@@ -78,33 +77,48 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Numbers added side by side; their order is fixed, so results are the same on every machine.
-const LANES: usize = 8;
-
-/// Expected bin of a softmax distribution.
-fn expectation(logits: &[f32; DFL_BINS]) -> f32 {
-    let (halves, _) = logits.as_chunks::<LANES>();
-    let mut max = [f32::NEG_INFINITY; LANES];
-    for half in halves {
-        for (max, &v) in max.iter_mut().zip(half) {
-            *max = if v > *max { v } else { *max };
-        }
-    }
-    let max = max.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
-    let (mut sum, mut weighted) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-    for (h, half) in halves.iter().enumerate() {
-        for i in 0..LANES {
+/// Expected bin of each side's softmax distribution.
+///
+/// Loops run over fixed arrays and sums over four lanes in a fixed order: that vectorises, and gives the same
+/// number on every machine.
+fn expectations(logits: &[f32; 4 * DFL_BINS]) -> [f32; 4] {
+    let mut p = *logits;
+    for side in p.as_chunks_mut::<DFL_BINS>().0 {
+        let max = maximum(side);
+        for v in side {
             // The largest exponent is 0: nothing overflows, and the sum is at least 1.
-            let p = exp_of_negative(half[i] - max);
-            sum[i] += p;
-            weighted[i] += p * (h * LANES + i) as f32;
+            *v -= max;
         }
     }
-    total(weighted) / total(sum)
+    for v in &mut p {
+        *v = exp_of_negative(*v);
+    }
+    let sides = p.as_chunks::<DFL_BINS>().0;
+    std::array::from_fn(|side| {
+        let (mut sum, mut weighted) = ([0.0; 4], [0.0; 4]);
+        for (bins, start) in sides[side].as_chunks::<4>().0.iter().zip([0.0, 4.0, 8.0, 12.0]) {
+            for i in 0..4 {
+                sum[i] += bins[i];
+                weighted[i] += bins[i] * (start + i as f32);
+            }
+        }
+        total(weighted) / total(sum)
+    })
 }
 
-fn total(v: [f32; LANES]) -> f32 {
-    ((v[0] + v[4]) + (v[1] + v[5])) + ((v[2] + v[6]) + (v[3] + v[7]))
+fn total(v: [f32; 4]) -> f32 {
+    (v[0] + v[2]) + (v[1] + v[3])
+}
+
+/// The largest of a side's logits, by halves.
+fn maximum(v: &[f32; DFL_BINS]) -> f32 {
+    let mut m = *v;
+    for width in [8, 4, 2, 1] {
+        for i in 0..width {
+            m[i] = if m[i + width] > m[i] { m[i + width] } else { m[i] };
+        }
+    }
+    m[0]
 }
 
 /// `exp(x)` for `x <= 0` to about 2 units in the last place; 0 below -87; NaN stays NaN.
@@ -150,16 +164,20 @@ mod tests {
     #[test]
     fn a_sure_distribution_gives_its_bin() {
         for bin in 0..DFL_BINS {
-            let mut logits = [-1e4; DFL_BINS];
-            logits[bin] = 1e4;
-            assert_eq!(expectation(&logits), bin as f32);
+            let mut logits = [-1e4; 4 * DFL_BINS];
+            for side in 0..4 {
+                logits[side * DFL_BINS + (bin + side) % DFL_BINS] = 1e4;
+            }
+            let want = [0, 1, 2, 3].map(|side| ((bin + side) % DFL_BINS) as f32);
+            assert_eq!(expectations(&logits), want);
         }
     }
 
     #[test]
     fn huge_equal_logits_neither_overflow_nor_vanish() {
         for value in [-3e38, -1e4, 0.0, 1e4, 3e38] {
-            assert!((expectation(&[value; DFL_BINS]) - 7.5).abs() < 1e-5, "{value}");
+            let got = expectations(&[value; 4 * DFL_BINS]);
+            assert!(got.iter().all(|bin| (bin - 7.5).abs() < 1e-5), "{value}: {got:?}");
         }
     }
 

@@ -60,10 +60,15 @@ impl Pairs {
             *mixed = u16::from(a) * upper + u16::from(b) * lower;
         }
         for ((out, mixed), weights) in out.0.iter_mut().zip(&self.mixed).zip(columns.weights()) {
-            let share: [u16; 2 * CHANNELS] =
-                std::array::from_fn(|i| ((u32::from(mixed[i]) * u32::from(weights[i])) >> 16) as u16);
-            // Half a level to round, and what the two truncations lost.
-            *out = std::array::from_fn(|i| ((share[i] + share[i + CHANNELS] + 130) >> 8) as u8);
+            // Index loops over arrays: these vectorise, `array::from_fn` does not.
+            let mut share = [0; 2 * CHANNELS];
+            for i in 0..2 * CHANNELS {
+                share[i] = ((u32::from(mixed[i]) * u32::from(weights[i])) >> 16) as u16;
+            }
+            for i in 0..CHANNELS {
+                // Half a level to round, and what the two truncations lost.
+                out[i] = ((share[i] + share[i + CHANNELS] + 130) >> 8) as u8;
+            }
         }
     }
 }
