@@ -90,6 +90,16 @@ fn single_head_models_of_other_classes_run() {
 }
 
 #[test]
+fn settings_build_the_same_detector_again() {
+    let names: Vec<String> = (0..19).map(|i| format!("thing {i}")).collect();
+    let heads = serde_json::json!([{ "name": "hand", "classes": names }]).to_string();
+    let first = small().model(with_heads(&heads).unwrap()).build().unwrap();
+    let again = first.settings().clone().build().unwrap();
+    assert_eq!(again.size(), (64, 32));
+    assert_eq!(again.model().graph(), first.model().graph());
+}
+
+#[test]
 fn a_pose_head_of_other_keypoints_is_refused() {
     let heads = r#"[{"name":"hand","classes":["palm"],"keypoints":21}]"#;
     // The engine refuses the shapes before the detector could refuse the count.

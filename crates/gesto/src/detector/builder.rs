@@ -1,6 +1,7 @@
 //! Settings of a detector, checked when it is built.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gesto_engine::model::Head;
 use gesto_engine::{HeadMode, Isa, Model, Network, Options};
@@ -44,7 +45,7 @@ pub struct DetectorBuilder {
 enum ModelSource {
     Embedded,
     File(PathBuf),
-    Given(Box<Model>),
+    Given(Arc<Model>),
 }
 
 impl Default for DetectorBuilder {
@@ -149,7 +150,7 @@ impl DetectorBuilder {
     /// Another network of the family instead of the shipped one.
     #[must_use]
     pub fn model(mut self, model: Model) -> Self {
-        self.source = ModelSource::Given(Box::new(model));
+        self.source = ModelSource::Given(Arc::new(model));
         self
     }
 
@@ -179,14 +180,12 @@ impl DetectorBuilder {
             }
         }
         let model = match &self.source {
-            ModelSource::Embedded => Model::from_bytes(EMBEDDED)?,
-            ModelSource::File(path) => load(path)?,
-            ModelSource::Given(model) => Model::clone(model),
+            ModelSource::Embedded => Arc::new(Model::from_bytes(EMBEDDED)?),
+            ModelSource::File(path) => Arc::new(load(path)?),
+            ModelSource::Given(model) => Arc::clone(model),
         };
         let latency = self.pipeline(&model, self.thread_count())?;
-        // The model has its place in the detector; a second copy of the weights is not needed.
-        let settings = Self { source: ModelSource::Embedded, ..self };
-        Ok(Detector { settings, model, latency, throughput: Vec::new() })
+        Ok(Detector { settings: self, model, latency, throughput: Vec::new() })
     }
 
     pub(super) fn thread_count(&self) -> usize {

@@ -3,6 +3,7 @@
 mod builder;
 mod pipeline;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use builder::DetectorBuilder;
@@ -18,7 +19,7 @@ use pipeline::Pipeline;
 #[derive(Debug)]
 pub struct Detector {
     settings: DetectorBuilder,
-    model: Model,
+    model: Arc<Model>,
     /// One frame on all threads.
     latency: Pipeline,
     /// One frame a thread; made by the first batch.
