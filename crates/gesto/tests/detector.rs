@@ -117,7 +117,7 @@ fn a_batch_gives_what_single_frames_give_in_their_order() {
     let pixels = picture();
     let frames: Vec<Frame<'_>> =
         (0..5).map(|i| Frame::rgb8(&pixels[i * 3..], 40 + i as u32, 30).unwrap()).collect();
-    let mut detector = small().confidence_hand(0.001).confidence_body(0.001).build().unwrap();
+    let mut detector = small().confidence_hand(0.0).confidence_body(0.0).build().unwrap();
     let batch = detector.detect_batch(&frames).unwrap();
     assert_eq!(batch.len(), frames.len());
     let mut found = 0;
