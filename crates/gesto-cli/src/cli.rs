@@ -41,6 +41,10 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
     use clap::CommandFactory;
 
@@ -49,23 +53,70 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The command and all below it, each with its full name.
+    fn all(command: &clap::Command, name: &str, visit: &mut dyn FnMut(&str, &clap::Command)) {
+        visit(name, command);
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            all(sub, &format!("{name} {}", sub.get_name()), visit);
+        }
+    }
+
+    fn built() -> clap::Command {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        command
+    }
+
     #[test]
     fn every_command_and_flag_has_help() {
-        fn check(command: &clap::Command, path: &str) -> usize {
-            assert!(command.get_about().is_some(), "{path} has no help");
-            let mut seen = 0;
+        let mut flags = 0;
+        all(&built(), "gesto", &mut |name, command| {
+            assert!(command.get_about().is_some(), "{name} has no help");
             for arg in command.get_arguments() {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-                assert!(!help.is_empty(), "{path}: {} has no help", arg.get_id());
-                seen += 1;
+                assert!(!help.is_empty(), "{name}: {} has no help", arg.get_id());
+                flags += 1;
             }
-            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-                seen += check(sub, &format!("{path} {}", sub.get_name()));
+        });
+        assert!(flags > 20);
+    }
+
+    #[test]
+    fn every_flag_is_on_its_manual_page() {
+        all(&built(), "gesto", &mut |name, command| {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command.clone()).render(&mut page).unwrap();
+            let page = String::from_utf8(page).unwrap().replace('\\', "");
+            for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                assert!(page.contains(&format!("--{flag}")), "{name}: --{flag} is not on the manual page");
             }
-            seen
+        });
+    }
+
+    const BEGIN: &str = "<!-- reference:begin -->\n";
+    const END: &str = "<!-- reference:end -->\n";
+
+    /// `UPDATE_DOCS=1` renews the page instead.
+    #[test]
+    fn reference_in_the_docs_is_in_step() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+        let page = fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (stored, after) = rest.split_once(END).unwrap();
+        let mut current = String::new();
+        all(&built(), "gesto", &mut |name, command| {
+            let help = command.clone().render_long_help().to_string();
+            let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+            write!(current, "\n### `{name}`\n\n```text\n{}\n```\n", help.join("\n").trim()).unwrap();
+        });
+        current.push('\n');
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, format!("{before}{BEGIN}{current}{END}{after}")).unwrap();
+        } else {
+            assert!(
+                stored == current,
+                "docs/cli.md is out of step: UPDATE_DOCS=1 cargo test -p gesto-cli reference"
+            );
         }
-        let mut command = Cli::command();
-        command.build();
-        assert!(check(&command, "gesto") > 20);
     }
 }

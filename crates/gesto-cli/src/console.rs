@@ -1,9 +1,6 @@
-//! What people read while the program works: standard error, one line a message, and a progress bar.
+//! What people read while the program works: standard error, one line a message.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How talkative the program is.
 #[derive(Debug, Clone, Copy)]
@@ -17,9 +14,27 @@ impl Console {
         Self { verbose: verbose > 0, quiet }
     }
 
+    /// Whether only errors are wanted.
+    pub(crate) fn quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// An error, in one line: the message, then each cause after a colon.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        let text = format!("{error:#}");
+        let mut text = String::new();
+        for cause in error.chain().map(ToString::to_string) {
+            // Some errors carry their cause in their own sentence; it need not be said twice.
+            if !text.contains(&cause) {
+                let colon = if text.is_empty() { "" } else { ": " };
+                text = text + colon + &cause;
+            }
+        }
+        self.problem(text);
+    }
+
+    /// Something that went wrong, in one line.
+    pub(crate) fn problem(&self, message: impl Display) {
+        let text = message.to_string();
         eprintln!("gesto: {}", text.split_whitespace().collect::<Vec<_>>().join(" "));
     }
 
@@ -35,25 +50,5 @@ impl Console {
         if self.verbose {
             eprintln!("{message}");
         }
-    }
-
-    /// A bar of `total` steps, or a counter when the end is not known; draws nothing when standard error is no
-    /// terminal or `--quiet` is set.
-    pub(crate) fn progress(&self, total: Option<u64>) -> ProgressBar {
-        if self.quiet || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let template = match total {
-            Some(_) => "{bar:32} {pos}/{len} frames  {per_sec}  {eta} left  {wide_msg}",
-            None => "{spinner} {pos} frames  {per_sec}  {elapsed}  {wide_msg}",
-        };
-        let style = ProgressStyle::with_template(template).expect("the template is a constant").with_key(
-            "per_sec",
-            |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                // The bar has no way to report a formatting error of its own.
-                let _ = write!(out, "{:.1} fps", state.per_sec());
-            },
-        );
-        ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style)
     }
 }

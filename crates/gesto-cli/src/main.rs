@@ -8,6 +8,8 @@
 mod cli;
 mod commands;
 mod console;
+mod interrupt;
+mod progress;
 mod values;
 mod weights;
 
@@ -21,6 +23,9 @@ use crate::console::Console;
 
 /// Bad usage, bad input, nothing done.
 const EXIT_FAILED: u8 = 2;
+
+/// Some inputs failed, the rest was done.
+const EXIT_PARTLY: u8 = 1;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -59,8 +64,9 @@ fn one_line(rendered: &str) -> String {
     let message = rendered.strip_prefix("error: ").unwrap_or(rendered);
     let message = message.split("\nUsage:").next().unwrap_or(message);
     let message = message.split("\nFor more information").next().unwrap_or(message);
-    let words: Vec<&str> = message.split_whitespace().collect();
-    format!("{} (see 'gesto --help')", words.join(" "))
+    let parts = message.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    format!("{} (see 'gesto --help')", parts.join("; "))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -17,7 +17,13 @@ pub(crate) struct Args {
     pub(crate) inputs: Vec<String>,
 
     /// Network input; both sides are multiples of 32
-    #[arg(long, value_name = "HxW", default_value = "320x224", help_heading = "Network")]
+    #[arg(
+        long,
+        value_name = "HxW",
+        default_value = "320x224",
+        allow_hyphen_values = true,
+        help_heading = "Network"
+    )]
     pub(crate) size: Size,
 
     /// How the picture is fitted to the network input
@@ -33,19 +39,19 @@ pub(crate) struct Args {
     pub(crate) model: Option<PathBuf>,
 
     /// Least probability of a gesture
-    #[arg(long, value_name = "P", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "P", default_value = "0.3", value_parser = fraction, allow_negative_numbers = true, help_heading = "Thresholds")]
     pub(crate) conf_hand: f32,
 
     /// Least probability of a person
-    #[arg(long, value_name = "P", default_value = "0.5", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "P", default_value = "0.5", value_parser = fraction, allow_negative_numbers = true, help_heading = "Thresholds")]
     pub(crate) conf_body: f32,
 
     /// Overlap (IoU) above which the weaker of two equal gestures is dropped
-    #[arg(long, value_name = "IOU", default_value = "0.4", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "IOU", default_value = "0.4", value_parser = fraction, allow_negative_numbers = true, help_heading = "Thresholds")]
     pub(crate) iou_hand: f32,
 
     /// Overlap (IoU) above which the weaker of two people is dropped
-    #[arg(long, value_name = "IOU", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "IOU", default_value = "0.3", value_parser = fraction, allow_negative_numbers = true, help_heading = "Thresholds")]
     pub(crate) iou_body: f32,
 
     /// Write one JSON line for each frame; `-` is standard output
@@ -94,5 +100,14 @@ fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=MAX_THREADS) => Ok(n),
         _ => Err(format!("a number from 1 to {MAX_THREADS} is needed")),
+    }
+}
+
+impl From<FitArg> for gesto::Fit {
+    fn from(fit: FitArg) -> Self {
+        match fit {
+            FitArg::Letterbox => Self::Letterbox,
+            FitArg::Stretch => Self::Stretch,
+        }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     model: Option<PathBuf>,
 
     /// Network input for which shapes and work are given
-    #[arg(long, value_name = "HxW", default_value = "320x224")]
+    #[arg(long, value_name = "HxW", default_value = "320x224", allow_hyphen_values = true)]
     size: Size,
 
     /// Print one JSON object instead of a table

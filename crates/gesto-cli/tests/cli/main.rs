@@ -1,0 +1,11 @@
+//! The program as its users meet it: the real binary, its output, its exit code.
+
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod hostile;
+#[cfg(unix)]
+mod interrupt;
+mod outputs;
+mod program;
+mod samples;
