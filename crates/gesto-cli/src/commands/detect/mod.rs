@@ -19,7 +19,7 @@ use gesto::record::Line;
 use gesto::{Detections, Detector};
 use gesto_media::source::{self, Info, Input, Kind, Shot};
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, FitArg};
 
 use crate::console::Console;
 use crate::interrupt;

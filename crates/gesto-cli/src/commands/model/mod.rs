@@ -1,5 +1,6 @@
 //! `gesto model`: commands about model files, one file each.
 
+mod export;
 mod info;
 
 use std::process::ExitCode;
@@ -18,10 +19,13 @@ pub(crate) struct Args {
 enum Command {
     /// Print layers, shapes, multiply-accumulates and parameters
     Info(info::Args),
+    /// Write the network as a file for other runtimes
+    Export(export::Args),
 }
 
-pub(crate) fn run(args: Args, _console: &Console) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Info(args) => info::run(&args),
+        Command::Export(args) => export::run(&args, console),
     }
 }
