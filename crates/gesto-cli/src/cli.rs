@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{bench, completions, detect, man, model};
+use crate::commands::{bench, completions, detect, eval, man, model};
 
 /// Hand gestures and body keypoints from pictures, clips and cameras.
 ///
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Detect(detect::Args),
     /// Measure speed on this machine
     Bench(bench::Args),
+    /// Measure quality on pictures whose content is known
+    Eval(eval::Args),
     /// Look into a model
     Model(model::Args),
     /// Print a completion script for a shell

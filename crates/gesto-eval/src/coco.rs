@@ -238,6 +238,12 @@ impl Detections {
         &self.0
     }
 
+    /// Whether any of them has keypoints.
+    #[must_use]
+    pub fn has_keypoints(&self) -> bool {
+        self.0.iter().any(|found| !found.keypoints.is_empty())
+    }
+
     /// Parts a file that holds hands and people: those with keypoints are people, and get `person` as their class.
     #[must_use]
     pub fn split_people(self, person: i64) -> (Self, Self) {

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod detect;
+pub(crate) mod eval;
 pub(crate) mod man;
 pub(crate) mod model;
 
@@ -16,6 +17,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<ExitCod
     match command {
         Command::Detect(args) => detect::run(args, console),
         Command::Bench(args) => bench::run(args, console),
+        Command::Eval(args) => eval::run(&args, console),
         Command::Model(args) => model::run(args, console),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args, console),

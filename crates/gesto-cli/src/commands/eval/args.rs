@@ -1,0 +1,70 @@
+//! The flags of `gesto eval`.
+
+use std::path::PathBuf;
+
+use gesto_engine::Isa;
+
+use crate::commands::detect::FitArg;
+use crate::values::{Size, fraction};
+
+/// Measure quality on pictures whose content is known
+///
+/// Ground truth is in COCO's annotation format. Average precision is computed as by pycocotools; annotations with
+/// iscrowd count neither way. Exit code: 0 all done; 1 some pictures could not be read and count as empty; 2 nothing
+/// done.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("truth").args(["hands", "people"]).multiple(true).required(true)))]
+#[command(group(clap::ArgGroup::new("found").args(["images", "results"]).required(true)))]
+pub(crate) struct Args {
+    /// Folder of the pictures that the ground truth names
+    #[arg(long, value_name = "DIR")]
+    pub(crate) images: Option<PathBuf>,
+
+    /// Ground truth of the gestures; categories are called as the model's classes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hands: Option<PathBuf>,
+
+    /// Ground truth of people, with COCO's 17 keypoints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) people: Option<PathBuf>,
+
+    /// Evaluate COCO result files instead of running the network; entries with keypoints are people
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) results: Vec<PathBuf>,
+
+    /// Network input; both sides are multiples of 32
+    #[arg(long, value_name = "HxW", default_value = "320x224", help_heading = "Network")]
+    pub(crate) size: Size,
+
+    /// How pictures are fitted to the network input
+    #[arg(long, value_enum, default_value_t, help_heading = "Network")]
+    pub(crate) fit: FitArg,
+
+    /// Instruction set of the kernels [default: the fastest that this machine has]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub(crate) isa: Option<Isa>,
+
+    /// Model file (safetensors) instead of the embedded one
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub(crate) model: Option<PathBuf>,
+
+    /// Least probability of a gesture or person; lower than for `detect`, because curves need the weak ones too
+    #[arg(long, value_name = "P", default_value = "0.001", value_parser = fraction, help_heading = "Thresholds")]
+    pub(crate) conf: f32,
+
+    /// Overlap (IoU) above which the weaker of two equal gestures is dropped
+    #[arg(long, value_name = "IOU", default_value = "0.4", value_parser = fraction, help_heading = "Thresholds")]
+    pub(crate) iou_hand: f32,
+
+    /// Overlap (IoU) above which the weaker of two people is dropped
+    #[arg(long, value_name = "IOU", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    pub(crate) iou_body: f32,
+
+    /// Write all figures as one JSON object; `-` is standard output, in place of the tables
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write tables, figures, charts (SVG) and what was found (COCO results) into this folder
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) report: Option<PathBuf>,
+}

@@ -1,0 +1,141 @@
+//! `gesto eval`: how good the network is on pictures whose content is known.
+//!
+//! The way of the data: ground truth (COCO) -> [`network`] (pictures to results) or result files -> `gesto-eval` ->
+//! tables, JSON and [`output`] (charts).
+
+mod args;
+mod network;
+mod output;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use gesto_eval::{Detections, GroundTruth, HandsReport, PeopleReport, Report};
+use serde::Serialize;
+
+pub(crate) use args::Args;
+
+use crate::console::Console;
+
+/// Some pictures could not be read.
+const EXIT_PARTLY: u8 = 1;
+/// Category of people, where the ground truth has more than one.
+const PERSON: &str = "person";
+
+/// The ground truth of both heads; at least one of them is there.
+struct Truth {
+    hands: Option<GroundTruth>,
+    people: Option<GroundTruth>,
+}
+
+impl Truth {
+    fn read(args: &Args) -> anyhow::Result<Self> {
+        let read = |path: &Path| -> anyhow::Result<GroundTruth> {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let truth = GroundTruth::from_json(&text).with_context(|| path.display().to_string())?;
+            ensure!(!truth.images().is_empty(), "{}: no images in it", path.display());
+            Ok(truth)
+        };
+        let hands = args.hands.as_deref().map(read).transpose()?;
+        let people = args.people.as_deref().map(read).transpose()?;
+        Ok(Self { hands, people })
+    }
+
+    /// The category that people have in their ground truth.
+    fn person(&self) -> anyhow::Result<Option<i64>> {
+        let Some(people) = &self.people else { return Ok(None) };
+        let category = match people.categories() {
+            [only] => Some(only),
+            _ => people.category(PERSON),
+        };
+        let category = category.with_context(|| format!("the people's ground truth has no category {PERSON:?}"))?;
+        Ok(Some(category.id))
+    }
+}
+
+/// What was found, in COCO's result format, and how.
+struct Found {
+    hands: Detections,
+    people: Detections,
+    settings: Option<network::Settings>,
+    /// Pictures that could not be read; their objects count as not found.
+    unreadable: usize,
+}
+
+impl Found {
+    /// Takes result files for what the network would have found.
+    fn read(args: &Args, truth: &Truth) -> anyhow::Result<Self> {
+        // Image ids are checked against either ground truth; both describe the same pictures.
+        let images = truth.hands.as_ref().or(truth.people.as_ref()).expect("the command line asks for one");
+        let (mut hands, mut people) = (Vec::new(), Vec::new());
+        for path in &args.results {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let all = Detections::from_json(&text, images).with_context(|| path.display().to_string())?;
+            let (without, with) = match truth.person()? {
+                // People's boxes alone, when nothing else is asked for.
+                Some(_) if truth.hands.is_none() && !all.has_keypoints() => (Detections::default(), all),
+                person => all.split_people(person.unwrap_or_default()),
+            };
+            hands.extend_from_slice(without.as_slice());
+            people.extend_from_slice(with.as_slice());
+        }
+        let (hands, people) = (Detections::new(hands), Detections::new(people));
+        Ok(Self { hands, people, settings: None, unreadable: 0 })
+    }
+}
+
+/// The JSON object: how it was measured, then the figures.
+#[derive(Serialize)]
+struct Measured<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<&'a network::Settings>,
+    unreadable: usize,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let truth = Truth::read(args)?;
+    let found = match &args.images {
+        Some(folder) => network::run(args, folder, &truth, console)?,
+        None => Found::read(args, &truth)?,
+    };
+    let hands = truth.hands.as_ref().map(|truth| HandsReport::new(truth, &found.hands));
+    let people = truth.people.as_ref().map(|truth| PeopleReport::new(truth, &found.people));
+    let (people, keypoints) = people.unzip();
+    let pictures = [&truth.hands, &truth.people].into_iter().flatten().map(|truth| truth.images().len());
+    let report = Report { pictures: pictures.max().unwrap_or(0), hands, people, keypoints };
+    let measured =
+        Measured { settings: found.settings.as_ref(), unreadable: found.unreadable, report: &report };
+    if let Some(folder) = &args.report {
+        output::write(folder, &measured, &found)
+            .with_context(|| format!("cannot write the report to {}", folder.display()))?;
+    }
+    match args.json.as_deref() {
+        Some(path) if path.as_os_str() == "-" => write_json(io::stdout().lock(), &measured)?,
+        Some(path) => {
+            let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            write_json(io::BufWriter::new(file), &measured)?;
+            print(&report)?;
+        }
+        None => print(&report)?,
+    }
+    if found.unreadable > 0 {
+        let count = found.unreadable;
+        console.note(format!("{count} pictures could not be read: what is in them counts as not found"));
+        return Ok(ExitCode::from(EXIT_PARTLY));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(report: &Report) -> io::Result<()> {
+    io::stdout().lock().write_all(report.to_markdown().as_bytes())
+}
+
+fn write_json(mut to: impl Write, measured: &Measured<'_>) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut to, measured)?;
+    writeln!(to)?;
+    to.flush()
+}

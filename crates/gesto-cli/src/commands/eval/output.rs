@@ -1,0 +1,69 @@
+//! The report's folder: tables, figures, charts, and what was found as COCO results.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use gesto_eval::{Detection, charts};
+use serde::Serialize;
+
+use super::{Found, Measured};
+
+/// An entry of a COCO result file, for pycocotools and other readers.
+#[derive(Serialize)]
+struct Entry {
+    image_id: i64,
+    category_id: i64,
+    bbox: [f64; 4],
+    score: f64,
+    /// `x, y, 1` of each keypoint.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keypoints: Vec<f64>,
+}
+
+/// Writes the folder.
+pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
+    let report = measured.report;
+    fs::write(folder.join("report.json"), serde_json::to_string_pretty(measured)? + "\n")?;
+    let mut text = report.to_markdown();
+    let mut chart = |name: &str, title: &str, svg: String| -> anyhow::Result<()> {
+        fs::write(folder.join(name), svg)?;
+        text.push_str(&format!("\n![{title}]({name})\n"));
+        Ok(())
+    };
+    if let Some(hands) = &report.hands {
+        let title = "Gestures: precision against recall, IoU 0.5";
+        chart("hands-precision-recall.svg", title, charts::precision_recall(title, hands.evaluation())?)?;
+        let title = "Gestures: confusion at the best thresholds";
+        chart("hands-confusion.svg", title, charts::confusion(title, &hands.confusion)?)?;
+        write_results(&folder.join("hands-results.json"), found.hands.as_slice())?;
+    }
+    if let Some(people) = &report.people {
+        let title = "People: precision against recall, IoU 0.5";
+        chart("people-precision-recall.svg", title, charts::precision_recall(title, people.boxes_evaluation())?)?;
+        let title = "Keypoints: precision against recall, OKS 0.5";
+        let svg = charts::precision_recall(title, people.keypoints_evaluation())?;
+        chart("keypoints-precision-recall.svg", title, svg)?;
+        write_results(&folder.join("people-results.json"), found.people.as_slice())?;
+    }
+    fs::write(folder.join("report.md"), text)?;
+    Ok(())
+}
+
+fn write_results(path: &Path, found: &[Detection]) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    let entries: Vec<Entry> = found
+        .iter()
+        .map(|found| Entry {
+            image_id: found.image_id,
+            category_id: found.category_id,
+            bbox: found.bbox,
+            score: found.score,
+            keypoints: found.keypoints.iter().flat_map(|&[x, y]| [x, y, 1.0]).collect(),
+        })
+        .collect();
+    serde_json::to_writer(&mut out, &entries)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}
