@@ -33,16 +33,18 @@ fn draw(
     Ok(svg)
 }
 
-/// Precision against recall at a least overlap of 0.5, one curve for each class that has objects.
+/// Precision against recall at a least overlap of 0.5, one curve for each class that has objects. A curve ends at the
+/// recall that all detections together reach.
 ///
 /// # Errors
 /// [`ErrorKind::Chart`] when the drawing library fails.
 pub fn precision_recall(title: &str, evaluation: &Evaluation) -> Result<String> {
+    const ROW: i32 = 24;
     draw((900, 600), |canvas| {
-        let mut chart = ChartBuilder::on(canvas)
+        let (plot, key) = canvas.split_horizontally(700);
+        let mut chart = ChartBuilder::on(&plot)
             .caption(title, (FONT, 20))
             .margin(12)
-            .margin_right(210)
             .x_label_area_size(40)
             .y_label_area_size(50)
             .build_cartesian_2d(0.0..1.0, 0.0..1.0)?;
@@ -54,29 +56,20 @@ pub fn precision_recall(title: &str, evaluation: &Evaluation) -> Result<String> 
         for (i, (figures, precision)) in with_objects.enumerate() {
             let colour = HSLColor((i % HUES) as f64 / HUES as f64, 0.8, 0.42);
             let stroke = ShapeStyle::from(&colour).stroke_width(2);
-            let label = format!("{} {precision:.2}", figures.name);
             let points = figures.points();
+            let y = 60 + i as i32 * ROW;
+            let sample = vec![(0, y), (24, y)];
             // Every other round of colours is dashed.
-            let dashed = i / HUES % 2 == 1;
-            let key = move |(x, y): (i32, i32)| PathElement::new(vec![(x, y), (x + 18, y)], stroke);
-            let dashed_key = move |(x, y): (i32, i32)| {
-                DashedPathElement::new(vec![(x, y), (x + 18, y)].into_iter(), 5, 3, stroke)
-            };
-            if dashed {
-                chart
-                    .draw_series(DashedLineSeries::new(points, 6, 4, stroke))?
-                    .label(label)
-                    .legend(dashed_key);
+            if i / HUES % 2 == 1 {
+                chart.draw_series(DashedLineSeries::new(points, 6, 4, stroke))?;
+                key.draw(&DashedPathElement::new(sample, 6, 4, stroke))?;
             } else {
-                chart.draw_series(LineSeries::new(points, stroke))?.label(label).legend(key);
+                chart.draw_series(LineSeries::new(points, stroke))?;
+                key.draw(&PathElement::new(sample, stroke))?;
             }
+            let beside = TextStyle::from((FONT, 14)).color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+            key.draw(&Text::new(format!("{} {precision:.2}", figures.name), (32, y), beside))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::Coordinate(650, 0))
-            .label_font((FONT, 14))
-            .border_style(TRANSPARENT)
-            .draw()?;
         Ok(())
     })
 }

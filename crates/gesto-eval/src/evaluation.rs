@@ -354,10 +354,11 @@ impl CategoryFigures {
         (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
     }
 
-    /// Recall and precision at a least overlap of 0.5, for drawing; empty without objects to find.
+    /// Recall and precision at a least overlap of 0.5, for drawing: up to the recall that all detections together
+    /// reach; empty without objects to find.
     #[must_use]
     pub fn points(&self) -> Vec<(f64, f64)> {
-        let precision = self.curve.precision().into_iter().flatten();
+        let precision = self.curve.precision().into_iter().flatten().take_while(|&precision| precision > 0.0);
         precision.enumerate().map(|(i, precision)| (i as f64 / (RECALLS - 1) as f64, precision)).collect()
     }
 }

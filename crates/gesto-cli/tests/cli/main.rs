@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod eval;
+mod export;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;

@@ -33,7 +33,8 @@ struct Truth {
 impl Truth {
     fn read(args: &Args) -> anyhow::Result<Self> {
         let read = |path: &Path| -> anyhow::Result<GroundTruth> {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let truth = GroundTruth::from_json(&text).with_context(|| path.display().to_string())?;
             ensure!(!truth.images().is_empty(), "{}: no images in it", path.display());
             Ok(truth)
@@ -50,7 +51,8 @@ impl Truth {
             [only] => Some(only),
             _ => people.category(PERSON),
         };
-        let category = category.with_context(|| format!("the people's ground truth has no category {PERSON:?}"))?;
+        let category =
+            category.with_context(|| format!("the people's ground truth has no category {PERSON:?}"))?;
         Ok(Some(category.id))
     }
 }
@@ -71,7 +73,8 @@ impl Found {
         let images = truth.hands.as_ref().or(truth.people.as_ref()).expect("the command line asks for one");
         let (mut hands, mut people) = (Vec::new(), Vec::new());
         for path in &args.results {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let all = Detections::from_json(&text, images).with_context(|| path.display().to_string())?;
             let (without, with) = match truth.person()? {
                 // People's boxes alone, when nothing else is asked for.
@@ -116,7 +119,8 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     match args.json.as_deref() {
         Some(path) if path.as_os_str() == "-" => write_json(io::stdout().lock(), &measured)?,
         Some(path) => {
-            let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            let file =
+                std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
             write_json(io::BufWriter::new(file), &measured)?;
             print(&report)?;
         }

@@ -41,7 +41,11 @@ pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> an
     }
     if let Some(people) = &report.people {
         let title = "People: precision against recall, IoU 0.5";
-        chart("people-precision-recall.svg", title, charts::precision_recall(title, people.boxes_evaluation())?)?;
+        chart(
+            "people-precision-recall.svg",
+            title,
+            charts::precision_recall(title, people.boxes_evaluation())?,
+        )?;
         let title = "Keypoints: precision against recall, OKS 0.5";
         let svg = charts::precision_recall(title, people.keypoints_evaluation())?;
         chart("keypoints-precision-recall.svg", title, svg)?;
