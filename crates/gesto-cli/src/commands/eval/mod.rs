@@ -128,7 +128,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     }
     if found.unreadable > 0 {
         let count = found.unreadable;
-        console.note(format!("{count} pictures could not be read: what is in them counts as not found"));
+        console.problem(format!("{count} pictures could not be read: what is in them counts as not found"));
         return Ok(ExitCode::from(EXIT_PARTLY));
     }
     Ok(ExitCode::SUCCESS)

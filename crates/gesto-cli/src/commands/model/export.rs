@@ -84,6 +84,11 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     fs::write(&args.onnx, &file).with_context(|| format!("cannot write {}", args.onnx.display()))?;
-    console.note(format!("{}: {:.1} MB, input {}", args.onnx.display(), file.len() as f64 / 1e6, args.size));
+    console.detail(format!(
+        "{}: {:.1} MB, input {}",
+        args.onnx.display(),
+        file.len() as f64 / 1e6,
+        args.size
+    ));
     Ok(ExitCode::SUCCESS)
 }
