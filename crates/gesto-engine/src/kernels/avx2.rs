@@ -4,9 +4,10 @@ use std::arch::x86_64::*;
 
 use super::memory::SharedArena;
 use super::vector::Vector;
-use super::{ceiling, conv_f32, winograd};
+use super::{ceiling, conv_f32, pool, winograd};
+use crate::plan::layout::Format;
 use crate::plan::winograd::Winograd;
-use crate::plan::{ConvStep, Share, Tile};
+use crate::plan::{ConvStep, PoolStep, Share, Tile};
 use std::ops::Range;
 
 /// Cells of a tile: 6 by 16 numbers take 12 of the 16 registers.
@@ -138,4 +139,14 @@ pub(super) unsafe fn winograd(
 ) {
     // SAFETY: passed on from the caller.
     unsafe { winograd::run::<Ymm2, CELLS>(step, filter, arena, weights, scratch, share) }
+}
+
+/// Max pools, compiled for this tier.
+///
+/// # Safety
+/// As [`pool::run`]; the processor has AVX2.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn pool(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize], format: Format) {
+    // SAFETY: passed on from the caller.
+    unsafe { pool::run(step, arena, planes, format) }
 }

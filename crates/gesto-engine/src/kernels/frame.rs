@@ -3,10 +3,10 @@
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
+use super::input;
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::Team;
-use super::{input, pool};
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
 /// What a frame is computed from.
@@ -109,7 +109,7 @@ impl Member<'_> {
             Step::Pool(step) => {
                 for planes in step.planes.iter().skip(self.index).step_by(self.size) {
                     // SAFETY: the planes are the plan's, and each member takes other ones.
-                    unsafe { pool::run(step, self.arena, planes, self.plan.kernels.format()) };
+                    unsafe { self.plan.kernels.pool(step, self.arena, planes) };
                 }
             }
         }

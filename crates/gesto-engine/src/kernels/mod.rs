@@ -29,7 +29,7 @@ use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid};
 use crate::plan::winograd::Winograd;
-use crate::plan::{Block, ConvStep, Share, Tile};
+use crate::plan::{Block, ConvStep, PoolStep, Share, Tile};
 use std::ops::Range;
 
 /// The kernels of one tier. Holding one is proof that the machine runs them.
@@ -152,6 +152,25 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::winograd(step, filter, arena, weights, scratch, share),
                 _ => portable::winograd(step, filter, arena, weights, scratch, share),
+            }
+        }
+    }
+
+    /// Max pools of one plane.
+    ///
+    /// # Safety
+    /// As [`pool::run`].
+    unsafe fn pool(self, step: &PoolStep, arena: SharedArena<'_>, planes: &[usize]) {
+        // SAFETY: the token proves the instructions; the rest is passed on from the caller.
+        unsafe {
+            match self.isa() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 => {
+                    avx512::pool(step, arena, planes, self.format())
+                }
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2F32 => avx2::pool(step, arena, planes, self.format()),
+                _ => pool::run(step, arena, planes, self.format()),
             }
         }
     }

@@ -53,6 +53,7 @@ impl<const N: usize> Cell for Bf16<N> {
 ///
 /// # Safety
 /// The planes belong to `arena`'s plan and hold `step.cell` bytes a cell; no other thread touches them.
+#[inline(always)]
 pub(super) unsafe fn run(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize], format: Format) {
     for pair in planes.windows(2) {
         // SAFETY: passed on from the caller; the cell's size picks the type.
@@ -69,6 +70,7 @@ pub(super) unsafe fn run(step: &PoolStep, arena: SharedArena<'_>, planes: &[usiz
 
 /// # Safety
 /// `from` and `to` are different planes of cells `T` in the arena.
+#[inline(always)]
 unsafe fn plane<T: Cell>(arena: SharedArena<'_>, from: usize, to: usize, grid: Grid, size: usize) {
     assert!(size % 2 == 1 && size <= MAX_SIZE);
     let reach = size / 2;
