@@ -11,6 +11,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 1 ] && [ -d "$1" ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 onnx=$1
 shift
+for size in 320x224 256x128; do
+    [ "$(ls "$onnx"/*-"$size.onnx" 2>/dev/null | wc -l)" -eq 1 ] || { echo "$onnx must hold one *-$size.onnx" >&2; exit 2; }
+done
 
 venv=${VENV:-$here/.venv}
 if [ ! -x "$venv/bin/python" ]; then
@@ -23,11 +26,8 @@ out=${OUT:-$here/out}
 mkdir -p "$out"
 golden=$here/../crates/gesto-engine/tests/golden
 for size in 320x224 256x128; do
-    for source in "$onnx"/*-"$size.onnx"; do
-        [ -e "$source" ] || { echo "no *-$size.onnx in $onnx" >&2; exit 2; }
-        "$venv/bin/python" "$here/expand_fp16.py" "$source" "$out/$size.onnx"
-        set -- "$@" --model "$size=$out/$size.onnx" --image "$size=$golden/two-people-$size.png"
-    done
+    "$venv/bin/python" "$here/expand_fp16.py" "$onnx"/*-"$size.onnx" "$out/$size.onnx"
+    set -- "$@" --model "$size=$out/$size.onnx" --image "$size=$golden/two-people-$size.png"
 done
 
 "$venv/bin/python" "$here/round_robin.py" "$@" --out "$out/results.jsonl"
