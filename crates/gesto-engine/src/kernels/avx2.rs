@@ -29,12 +29,16 @@ impl Vector for Ymm2 {
         unsafe { Self(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
     }
 
+    /// # Safety
+    /// As [`Vector::load`].
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: see the impl; the caller gives 16 readable numbers.
         unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
     }
 
+    /// # Safety
+    /// As [`Vector::store`].
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: see the impl; the caller gives room for 16 numbers.

@@ -31,12 +31,16 @@ impl Vector for Plain {
         Self([x; 16])
     }
 
+    /// # Safety
+    /// As [`Vector::load`].
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller gives 16 readable numbers.
         Self(unsafe { from.cast::<[f32; 16]>().read() })
     }
 
+    /// # Safety
+    /// As [`Vector::store`].
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller gives room for 16 numbers.

@@ -33,12 +33,16 @@ impl Vector for Zmm {
         unsafe { Self(_mm512_set1_ps(x)) }
     }
 
+    /// # Safety
+    /// As [`Vector::load`].
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: see the impl; the caller gives 16 readable numbers.
         unsafe { Self(_mm512_loadu_ps(from)) }
     }
 
+    /// # Safety
+    /// As [`Vector::store`].
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: see the impl; the caller gives room for 16 numbers.
