@@ -9,6 +9,24 @@ pub(crate) struct Size {
     pub(crate) width: usize,
 }
 
+/// Height and width of a frame, written `HxW`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameSize {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl FromStr for FrameSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sides = text.split_once(['x', 'X']).and_then(|(height, width)| {
+            Some(Self { height: height.trim().parse().ok()?, width: width.trim().parse().ok()? })
+        });
+        sides.ok_or_else(|| "a size is HEIGHTxWIDTH in pixels, such as 320x224".to_owned())
+    }
+}
+
 /// The coarsest stride of the model family; a network input is a multiple of it.
 const STRIDE: usize = 32;
 
@@ -16,12 +34,8 @@ impl FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let sides = text.split_once(['x', 'X']).and_then(|(height, width)| {
-            Some(Self { height: height.trim().parse().ok()?, width: width.trim().parse().ok()? })
-        });
-        let Some(size) = sides else {
-            return Err("a size is HEIGHTxWIDTH in pixels, such as 320x224".to_owned());
-        };
+        let FrameSize { height, width } = text.parse()?;
+        let size = Self { height, width };
         if size.height == 0
             || size.width == 0
             || !size.height.is_multiple_of(STRIDE)

@@ -29,6 +29,7 @@ fn what_cannot_be_exported_is_one_line_and_code_2() {
         "--onnx x.onnx --size 0x32",
         "--onnx x.onnx --resize bilinear",
         "--onnx x.onnx --source 10x10",
+        "--onnx x.onnx --resize gather --source 0x10",
         "--onnx x.onnx --resize cubic --source 10x10",
         "--onnx x.onnx --resize conv --source 999999x999999",
         "--onnx x.onnx --model no-such.safetensors",

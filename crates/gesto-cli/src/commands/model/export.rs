@@ -11,7 +11,7 @@ use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 use crate::commands::detect::FitArg;
 use crate::console::Console;
-use crate::values::Size;
+use crate::values::{FrameSize, Size};
 use crate::weights;
 
 /// Write the network as a file for other runtimes
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
     /// Frame to resize from
     #[arg(long, value_name = "HxW", requires = "resize")]
-    source: Option<Size>,
+    source: Option<FrameSize>,
 
     /// How the frame is fitted to the network input
     #[arg(long, value_enum, default_value_t, requires = "resize")]
