@@ -38,6 +38,7 @@ pub mod frame;
 pub mod geometry;
 pub mod gesture;
 pub mod keypoint;
+pub mod model;
 pub mod postprocess;
 pub mod preprocess;
 pub mod record;

@@ -12,14 +12,9 @@ use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gesture::Gesture;
 use crate::keypoint::KEYPOINTS;
+use crate::model;
 use crate::postprocess::{HeadKind, HeadPlan, Postprocessor};
 use crate::preprocess::{Fit, Preprocessor, Resize};
-
-/// The network that gesto ships.
-static EMBEDDED: &[u8] = include_bytes!("../../../../models/multi-n.safetensors");
-
-/// The largest model file that is read, in bytes; hundreds of times the shipped one.
-const MAX_MODEL_BYTES: u64 = 1 << 30;
 
 /// Settings of a [`Detector`]; each has a default.
 ///
@@ -180,8 +175,8 @@ impl DetectorBuilder {
             }
         }
         let model = match &self.source {
-            ModelSource::Embedded => Arc::new(Model::from_bytes(EMBEDDED)?),
-            ModelSource::File(path) => Arc::new(load(path)?),
+            ModelSource::Embedded => Arc::new(model::shipped()?),
+            ModelSource::File(path) => Arc::new(model::read(path)?),
             ModelSource::Given(model) => Arc::clone(model),
         };
         let latency = self.pipeline(&model, self.thread_count())?;
@@ -231,18 +226,4 @@ impl DetectorBuilder {
         let iou = if matches!(kind, HeadKind::People) { self.iou_body } else { self.iou_hand };
         Ok(HeadPlan { kind, iou })
     }
-}
-
-fn load(path: &Path) -> Result<Model> {
-    let cannot = |why: &dyn std::fmt::Display| format!("cannot read the model {}: {why}", path.display());
-    let io = |e: std::io::Error| Error::with_source(ErrorKind::Model, cannot(&e), e);
-    let info = std::fs::metadata(path).map_err(io)?;
-    if !info.is_file() {
-        return Err(Error::new(ErrorKind::Model, cannot(&"it is not a file")));
-    }
-    if info.len() > MAX_MODEL_BYTES {
-        return Err(Error::new(ErrorKind::Model, cannot(&format!("{} bytes are too many", info.len()))));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
-    Model::from_bytes(bytes).map_err(|e| Error::new(ErrorKind::Model, cannot(&e)))
 }

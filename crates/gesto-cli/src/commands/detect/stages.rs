@@ -67,9 +67,7 @@ mod tests {
     #[test]
     fn the_table_has_a_row_for_each_stage() {
         let mut times = StageTimes::default();
-        let mut timing = Timing::default();
-        timing.model = Duration::from_micros(500);
-        times.add(&timing);
+        times.add(&Timing { model: Duration::from_micros(500), ..Timing::default() });
         let table = times.table();
         assert_eq!(table.lines().count(), 1 + STAGES.len());
         assert!(table.contains("model         0.500      0.500         2000"), "{table}");
