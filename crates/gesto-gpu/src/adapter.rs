@@ -1,0 +1,212 @@
+//! What GPUs this machine has, and opening one.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Arithmetic, GpuOptions, Timing};
+
+/// Which adapter to use.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AdapterChoice {
+    /// The fastest kind present: discrete, then integrated, then virtual; software only if nothing else is there.
+    #[default]
+    Best,
+    /// The first whose name contains this text, whatever the case.
+    Named(String),
+    /// A software rasteriser that runs on the CPU, such as Mesa's llvmpipe.
+    Software,
+}
+
+/// One adapter and what it offers to this crate.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AdapterSummary {
+    /// The device's name.
+    pub name: String,
+    /// `vulkan`, `metal` or `dx12`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// 16-bit arithmetic in shaders.
+    pub f16: bool,
+    /// Matrix units with 16 x 16 x 16 tiles of f16 and f32 sums.
+    pub matrix: bool,
+    /// Timestamp queries.
+    pub timestamps: bool,
+    /// Largest buffer a shader can see, in bytes.
+    pub max_buffer: u64,
+    /// One line for each thing that is missing, and why.
+    pub lacks: Vec<String>,
+}
+
+/// Lists the machine's adapters, best first. An empty list means that no Vulkan, Metal or DX12 driver was found.
+#[must_use]
+pub fn adapters() -> Vec<AdapterSummary> {
+    enumerate().iter().map(summary).collect()
+}
+
+fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut desc = wgpu::InstanceDescriptor::new_without_display_handle();
+    desc.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    desc.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(desc);
+    let mut found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    found.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    found
+}
+
+fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
+    let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
+    let f16 = features.contains(wgpu::Features::SHADER_F16);
+    let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+    let matrix = matrix_lanes(adapter);
+    let mut lacks = Vec::new();
+    if !f16 {
+        lacks.push("no 16-bit arithmetic in shaders: runs in f32".to_owned());
+    }
+    if let Err(why) = &matrix {
+        lacks.push(format!("no matrix units: {why}"));
+    }
+    if !timestamps {
+        lacks.push("no timestamp queries: stage times come from the host's clock".to_owned());
+    }
+    AdapterSummary {
+        name: info.name,
+        backend: info.backend.to_str().to_owned(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+        .to_owned(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        f16,
+        matrix: matrix.is_ok(),
+        timestamps,
+        max_buffer: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        lacks,
+    }
+}
+
+/// Lanes of the subgroup that shares a 16 x 16 x 16 matrix product, or why there is none.
+fn matrix_lanes(adapter: &wgpu::Adapter) -> std::result::Result<u32, String> {
+    let (info, features) = (adapter.get_info(), adapter.features());
+    if !features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        return Err(format!("wgpu offers no cooperative matrices on this {} driver", info.backend.to_str()));
+    }
+    if !features.contains(wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP) {
+        return Err("the shaders need 16-bit arithmetic and subgroups too".to_owned());
+    }
+    let fits = adapter.cooperative_matrix_properties().iter().any(|p| {
+        (p.m_size, p.n_size, p.k_size) == (16, 16, 16)
+            && p.ab_type == wgpu::CooperativeScalarType::F16
+            && p.cr_type == wgpu::CooperativeScalarType::F32
+    });
+    if !fits {
+        return Err("no 16 x 16 x 16 tiles of f16 with f32 sums".to_owned());
+    }
+    if info.subgroup_min_size != info.subgroup_max_size {
+        return Err(format!(
+            "its subgroups vary between {} and {} lanes",
+            info.subgroup_min_size, info.subgroup_max_size
+        ));
+    }
+    Ok(info.subgroup_min_size)
+}
+
+/// An open device with the features that the options and the adapter have in common.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    pub(crate) summary: AdapterSummary,
+    pub(crate) arithmetic: Arithmetic,
+    /// Lanes of a subgroup; only meaningful with [`Arithmetic::Matrix`].
+    pub(crate) lanes: u32,
+}
+
+pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
+    let found = enumerate();
+    if found.is_empty() {
+        return Err(Error::new(
+            ErrorKind::NoAdapter,
+            "this machine shows no GPU: no Vulkan, Metal or DX12 driver was found",
+        ));
+    }
+    let names: Vec<String> = found.iter().map(|a| a.get_info().name).collect();
+    let chosen = match &options.adapter {
+        AdapterChoice::Best => found.into_iter().next(),
+        AdapterChoice::Named(text) => {
+            let text = text.to_lowercase();
+            found.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&text))
+        }
+        AdapterChoice::Software => {
+            found.into_iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu)
+        }
+    };
+    let Some(adapter) = chosen else {
+        let wanted = match &options.adapter {
+            AdapterChoice::Named(text) => format!("called {text:?}"),
+            _ => "that runs in software".to_owned(),
+        };
+        let message = format!("no adapter {wanted}; this machine has: {}", names.join(", "));
+        return Err(Error::new(ErrorKind::NoAdapter, message));
+    };
+    let summary = summary(&adapter);
+    let (arithmetic, lanes) = arithmetic(&adapter, &summary, options)?;
+
+    let mut features = wgpu::Features::empty();
+    if arithmetic != Arithmetic::F32 {
+        features |= wgpu::Features::SHADER_F16;
+    }
+    if arithmetic == Arithmetic::Matrix {
+        features |= wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SUBGROUP;
+    }
+    if options.timing == Timing::Stages || options.tune {
+        features |= adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+    }
+    let desc = wgpu::DeviceDescriptor {
+        label: Some("gesto"),
+        required_features: features,
+        // All that the adapter has: batches need large buffers.
+        required_limits: adapter.limits(),
+        experimental_features: options.experimental,
+        memory_hints: wgpu::MemoryHints::Performance,
+        trace: wgpu::Trace::Off,
+    };
+    let (device, queue) = pollster::block_on(adapter.request_device(&desc)).map_err(|e| {
+        Error::new(ErrorKind::Device, format!("the GPU {:?} could not be opened: {e}", summary.name))
+    })?;
+    Ok(Opened { device, queue, summary, arithmetic, lanes })
+}
+
+fn arithmetic(
+    adapter: &wgpu::Adapter,
+    summary: &AdapterSummary,
+    options: &GpuOptions,
+) -> Result<(Arithmetic, u32)> {
+    let matrix = match matrix_lanes(adapter) {
+        Ok(_) if !options.experimental.is_enabled() => {
+            Err("wgpu calls them experimental, and the options do not allow such features".to_owned())
+        }
+        other => other,
+    };
+    let lacks = |what: &str, why: &str| {
+        Err(Error::new(ErrorKind::Unsupported, format!("the GPU {:?} has no {what}: {why}", summary.name)))
+    };
+    match (options.arithmetic, matrix) {
+        (Arithmetic::Auto | Arithmetic::Matrix, Ok(lanes)) => Ok((Arithmetic::Matrix, lanes)),
+        (Arithmetic::Matrix, Err(why)) => lacks("matrix units that can be used", &why),
+        (Arithmetic::F16 | Arithmetic::Auto, _) if summary.f16 => Ok((Arithmetic::F16, 1)),
+        (Arithmetic::F16, _) => lacks("16-bit arithmetic", "choose f32"),
+        _ => Ok((Arithmetic::F32, 1)),
+    }
+}

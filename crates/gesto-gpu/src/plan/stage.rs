@@ -1,0 +1,270 @@
+//! Jobs and tiles: each depth of the network is one dispatch over the tiles of all the layers at that depth.
+
+use gesto_engine::Model;
+use gesto_engine::model::Activation;
+
+use super::layout::Plane;
+use super::lower::{ConvNode, Lowered, PoolNode, Target};
+use super::pack::{BlockOrder, Step, pack};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Cells in a fragment: the rows of a matrix tile.
+pub(crate) const FRAGMENT: usize = 16;
+
+/// A convolution as the kernels see it; the same fields stand in `conv_job.wgsl`. Offsets count elements.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct ConvJob {
+    first_step: u32,
+    steps: u32,
+    weights: u32,
+    output_blocks: u32,
+    bias: u32,
+    silu: u32,
+    /// 0: fragments run through the cells of the whole batch, borders included. Else fragments of each output row.
+    fragments_in_row: u32,
+    stride: u32,
+    in_row: u32,
+    in_image: u32,
+    height: u32,
+    width: u32,
+    row: u32,
+    image: u32,
+    pictures: u32,
+    out_base: u32,
+    out_pitch: u32,
+    /// Channels to store: multiple of 4.
+    out_channels: u32,
+    /// 1: into the raw f32 buffer, without border.
+    raw: u32,
+    has_residual: u32,
+    residual_base: u32,
+    residual_pitch: u32,
+    has_doubled: u32,
+    doubled_base: u32,
+    doubled_pitch: u32,
+    doubled_row: u32,
+    doubled_image: u32,
+    /// Fragments that cover every cell once.
+    fragments: u32,
+}
+
+/// A pool as its kernel sees it; the same fields stand in `pool.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub(crate) struct PoolJob {
+    in_base: u32,
+    in_pitch: u32,
+    out_base: u32,
+    out_pitch: u32,
+    channels: u32,
+    height: u32,
+    width: u32,
+    row: u32,
+    pictures: u32,
+    reach: u32,
+    padding: [u32; 2],
+}
+
+/// A workgroup's part: job, then two coordinates within the job.
+pub(crate) type Tile = [u32; 4];
+
+/// How a workgroup of the convolution kernel divides its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    /// Subgroups (or 64-thread teams) in a workgroup.
+    pub(crate) teams: usize,
+    /// Teams that share one tile, each taking a part of the steps.
+    pub(crate) split: usize,
+    /// Fragments of sixteen cells in a tile.
+    pub(crate) rows: usize,
+    /// Blocks of sixteen output channels in a tile.
+    pub(crate) columns: usize,
+}
+
+impl Shape {
+    /// Tiles that one workgroup makes, of the same channels.
+    pub(crate) fn tiles(self) -> usize {
+        self.teams / self.split
+    }
+}
+
+/// Layers that do not depend on each other.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Jobs in `first..first + count` of the convolution table.
+    Convs { jobs: std::ops::Range<usize> },
+    /// Likewise of the pool table.
+    Pools { jobs: std::ops::Range<usize> },
+}
+
+/// Everything that the kernels read besides feature maps.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    pub(crate) conv_jobs: Vec<ConvJob>,
+    pub(crate) conv_names: Vec<String>,
+    pub(crate) pool_jobs: Vec<PoolJob>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: Vec<f32>,
+    pub(crate) stages: Vec<Stage>,
+    /// Multiply-accumulates of each convolution job over the batch.
+    pub(crate) macs: Vec<u64>,
+}
+
+pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: BlockOrder) -> Result<Tables> {
+    let mut t = Tables {
+        conv_jobs: Vec::new(),
+        conv_names: Vec::new(),
+        pool_jobs: Vec::new(),
+        steps: Vec::new(),
+        weights: Vec::new(),
+        bias: Vec::new(),
+        stages: Vec::new(),
+        macs: Vec::new(),
+    };
+    let deepest = lowered.convs.iter().map(|n| n.depth).chain(lowered.pools.iter().map(|n| n.depth)).max();
+    for depth in 1..=deepest.unwrap_or(0) {
+        let first = t.conv_jobs.len();
+        let mut level: Vec<&ConvNode> = lowered.convs.iter().filter(|n| n.depth == depth).collect();
+        // Longest first, so that the dispatch does not end on a straggler.
+        level.sort_by_key(|n| std::cmp::Reverse(model.graph().conv(n.conv).macs_per_cell()));
+        for node in level {
+            conv_job(&mut t, model, node, batch, order)?;
+        }
+        if t.conv_jobs.len() > first {
+            t.stages.push(Stage::Convs { jobs: first..t.conv_jobs.len() });
+        }
+        let first = t.pool_jobs.len();
+        for node in lowered.pools.iter().filter(|n| n.depth == depth) {
+            t.pool_jobs.push(pool_job(node, batch)?);
+        }
+        if t.pool_jobs.len() > first {
+            t.stages.push(Stage::Pools { jobs: first..t.pool_jobs.len() });
+        }
+    }
+    Ok(t)
+}
+
+fn small(n: usize) -> Result<u32> {
+    u32::try_from(n).map_err(|_| Error::new(ErrorKind::Shape, "the network at this size and batch exceeds 32-bit offsets"))
+}
+
+fn conv_job(t: &mut Tables, model: &Model, node: &ConvNode, batch: usize, order: BlockOrder) -> Result<()> {
+    let conv = model.graph().conv(node.conv);
+    let packed = pack(conv, &model.weights(node.conv), &node.inputs, order)?;
+    let input = node.inputs[0].plane;
+    if node.inputs.iter().any(|run| !run.plane.same_cells(&input)) {
+        return Err(Error::new(ErrorKind::Unsupported, format!("{:?} reads maps of unlike layout", conv.name)));
+    }
+    let mut job = ConvJob {
+        first_step: small(t.steps.len())?,
+        steps: small(packed.steps.len())?,
+        weights: small(t.weights.len())?,
+        output_blocks: small(packed.output_blocks)?,
+        bias: small(t.bias.len())?,
+        silu: u32::from(conv.activation == Activation::Silu),
+        stride: small(conv.stride)?,
+        in_row: small(input.row)?,
+        in_image: small(input.image())?,
+        pictures: small(batch)?,
+        ..ConvJob::default()
+    };
+    let cells = match node.target {
+        Target::Map(plane) => {
+            job.out_base = small(plane.base)?;
+            job.out_pitch = small(plane.pitch)?;
+            job.out_channels = small(plane.pitch)?;
+            plane
+        }
+        Target::Raw(raw) => {
+            job.raw = 1;
+            job.out_base = small(raw.base)?;
+            job.out_pitch = small(raw.pitch)?;
+            job.out_channels = small(raw.pitch)?;
+            Plane { base: 0, pitch: 0, height: raw.height, width: raw.width, row: raw.width + 1 }
+        }
+    };
+    (job.height, job.width) = (small(cells.height)?, small(cells.width)?);
+    (job.row, job.image) = (small(cells.row)?, small(cells.image())?);
+    if conv.stride != 1 || !cells.same_cells(&input) {
+        job.fragments_in_row = small(cells.width.div_ceil(FRAGMENT))?;
+    }
+    if let Some(run) = node.residual {
+        job.has_residual = 1;
+        job.residual_base = small(run.plane.base + run.start)?;
+        job.residual_pitch = small(run.plane.pitch)?;
+    }
+    if let Some(plane) = node.doubled {
+        job.has_doubled = 1;
+        job.doubled_base = small(plane.base)?;
+        job.doubled_pitch = small(plane.pitch)?;
+        job.doubled_row = small(plane.row)?;
+        job.doubled_image = small(plane.image())?;
+    }
+    job.fragments = small(job.count_fragments())?;
+    t.conv_jobs.push(job);
+    t.conv_names.push(conv.name.clone());
+    t.macs.push((conv.macs_per_cell() * cells.height * cells.width * batch) as u64);
+    t.steps.extend(packed.steps);
+    t.weights.extend(packed.weights);
+    t.bias.extend(packed.bias);
+    Ok(())
+}
+
+fn pool_job(node: &PoolNode, batch: usize) -> Result<PoolJob> {
+    let (input, output) = (node.input, node.output);
+    if !input.plane.same_cells(&output) {
+        return Err(Error::new(ErrorKind::Unsupported, "a pool's maps have unlike layouts"));
+    }
+    Ok(PoolJob {
+        in_base: small(input.plane.base + input.start)?,
+        in_pitch: small(input.plane.pitch)?,
+        out_base: small(output.base)?,
+        out_pitch: small(output.pitch)?,
+        channels: small(output.pitch.min(input.channels.next_multiple_of(4)))?,
+        height: small(output.height)?,
+        width: small(output.width)?,
+        row: small(output.row)?,
+        pictures: small(batch)?,
+        reach: small(node.reach)?,
+        padding: [0; 2],
+    })
+}
+
+impl ConvJob {
+    fn count_fragments(&self) -> usize {
+        let [row, image, pictures] = [self.row, self.image, self.pictures].map(|n| n as usize);
+        if self.fragments_in_row == 0 {
+            // From the first picture's first cell to the last picture's last.
+            let first = row + 1;
+            let last = (pictures - 1) * image + self.height as usize * row + self.width as usize;
+            (last + 1 - first).div_ceil(FRAGMENT)
+        } else {
+            pictures * self.height as usize * self.fragments_in_row as usize
+        }
+    }
+
+    /// Steps of sixteen inputs each.
+    pub(crate) fn steps(&self) -> usize {
+        self.steps as usize
+    }
+
+    /// The job's share of a dispatch: one entry for each workgroup.
+    pub(crate) fn tiles(&self, job: usize, shape: Shape) -> impl Iterator<Item = Tile> {
+        let blocks = (self.out_channels as usize).div_ceil(FRAGMENT);
+        (0..self.fragments as usize).step_by(shape.rows * shape.tiles()).flat_map(move |fragment| {
+            (0..blocks).step_by(shape.columns).map(move |block| [job as u32, fragment as u32, block as u32, 0])
+        })
+    }
+}
+
+/// Threads of the pool kernel's workgroup; each makes four channels of one cell.
+pub(crate) const POOL_THREADS: usize = 64;
+
+impl PoolJob {
+    pub(crate) fn tiles(&self, job: usize) -> impl Iterator<Item = Tile> {
+        let items = (self.pictures * self.height * self.width * self.channels / 4) as usize;
+        (0..items).step_by(POOL_THREADS).map(move |first| [job as u32, first as u32, 0, 0])
+    }
+}

@@ -1,0 +1,176 @@
+//! The frame's way to the GPU: which rows travel, and the resize kernel's tables.
+
+use crate::device::Gpu;
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{Fit, Frame, PixelFormat, Placement, Resize, Tap, Turn, taps};
+use crate::kernels::Kernels;
+use crate::network::View;
+use crate::plan::layout::Plane;
+
+/// Everything about a frame that decides the tables; frames that agree in it share one preparation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    width: usize,
+    height: usize,
+    format: PixelFormat,
+    turn: Turn,
+    mirror: bool,
+    view: View,
+}
+
+impl Geometry {
+    pub(crate) fn of(frame: &Frame<'_>, view: &View) -> Self {
+        let Frame { width, height, format, turn, mirror, .. } = *frame;
+        Self { width, height, format, turn, mirror, view: *view }
+    }
+}
+
+/// The uniform of `resize.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Uniform {
+    pitch: u32,
+    pixel: u32,
+    rgb: [u32; 3],
+    stride: u32,
+    turned: u32,
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    fill: f32,
+    pictures: u32,
+    out_width: u32,
+    out_height: u32,
+    out_row: u32,
+    out_image: u32,
+    out_base: u32,
+    padding: [u32; 2],
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct GpuTap {
+    first: u32,
+    second: u32,
+    share: f32,
+}
+
+/// A prepared geometry: tables on the GPU, and the rows to copy.
+#[derive(Debug)]
+pub(crate) struct Preprocess {
+    pub(crate) geometry: Geometry,
+    pub(crate) bind: wgpu::BindGroup,
+    pub(crate) frames: wgpu::Buffer,
+    /// Stored rows that some output pixel reads, ascending.
+    rows: Vec<usize>,
+    /// Bytes of an uploaded row, and of its pixels.
+    pitch: usize,
+    row_bytes: usize,
+}
+
+impl Preprocess {
+    pub(crate) fn new(gpu: &Gpu, kernels: &Kernels, maps: &wgpu::Buffer, picture: Plane, batch: usize, geometry: Geometry) -> Result<Self> {
+        let Geometry { width, height, format, turn, mirror, view } = geometry;
+        let turned = matches!(turn, Turn::Quarter | Turn::ThreeQuarters);
+        let upright = if turned { (height, width) } else { (width, height) };
+        let placement = Placement::new(view.fit, upright, (picture.width, picture.height));
+        // The stored coordinate falls while the upright one rises.
+        let (across_falls, down_falls) = match turn {
+            Turn::None => (false, false),
+            Turn::Quarter => (true, false),
+            Turn::Half => (true, true),
+            Turn::ThreeQuarters => (false, true),
+        };
+        let mut across = taps(view.resize, upright.0, placement.width, across_falls != mirror);
+        let mut down = taps(view.resize, upright.1, placement.height, down_falls);
+        let rows = keep_rows(if turned { &mut across } else { &mut down });
+        let row_bytes = width * format.bytes();
+        let pitch = row_bytes.next_multiple_of(4);
+        let bytes = batch as u64 * rows.len() as u64 * pitch as u64;
+        // Byte offsets within a picture are 32-bit in the shader.
+        if u32::try_from(rows.len() * pitch).is_err() {
+            return Err(Error::new(ErrorKind::Input, format!("a frame of {width} x {height} is too large")));
+        }
+        let table: Vec<GpuTap> = across
+            .iter()
+            .chain(&down)
+            .map(|tap| GpuTap { first: tap.first, second: tap.second, share: tap.share })
+            .collect();
+        let fill = match view.fit {
+            Fit::Stretch => 0,
+            Fit::Letterbox(fill) => fill,
+        };
+        let uniform = Uniform {
+            pitch: pitch as u32,
+            pixel: format.bytes() as u32,
+            rgb: format.rgb(),
+            stride: (rows.len() * pitch / 4) as u32,
+            turned: u32::from(turned),
+            x: placement.x as u32,
+            y: placement.y as u32,
+            width: placement.width as u32,
+            height: placement.height as u32,
+            fill: f32::from(fill),
+            pictures: batch as u32,
+            out_width: picture.width as u32,
+            out_height: picture.height as u32,
+            out_row: picture.row as u32,
+            out_image: picture.image() as u32,
+            out_base: picture.base as u32,
+            padding: [0; 2],
+        };
+        let storage = wgpu::BufferUsages::STORAGE;
+        let frames = gpu.buffer("frames", bytes, storage | wgpu::BufferUsages::COPY_DST, false)?;
+        let uniform = gpu.filled("frame description", &[uniform], wgpu::BufferUsages::UNIFORM)?;
+        let table = gpu.filled("resize taps", &table, storage)?;
+        let bind = gpu.bind(&kernels.resize_layout, &[maps, &frames, &uniform, &table]);
+        gpu.check()?;
+        Ok(Self { geometry, bind, frames, rows, pitch, row_bytes })
+    }
+
+    /// Bytes that one picture uploads.
+    pub(crate) fn picture_bytes(&self) -> usize {
+        self.rows.len() * self.pitch
+    }
+
+    pub(crate) fn nearest(&self) -> bool {
+        self.geometry.view.resize == Resize::Nearest
+    }
+
+    /// Copies a frame's needed rows, neighbouring ones in one piece.
+    pub(crate) fn copy_rows(&self, frame: &Frame<'_>, mut to: wgpu::WriteOnly<'_, [u8]>) {
+        let gapless = frame.pitch == self.pitch;
+        let mut done = 0;
+        while done < self.rows.len() {
+            let first = self.rows[done];
+            let mut count = 1;
+            while gapless && done + count < self.rows.len() && self.rows[done + count] == first + count {
+                count += 1;
+            }
+            let bytes = (count - 1) * self.pitch + self.row_bytes;
+            let from = first * frame.pitch;
+            let start = done * self.pitch;
+            to.slice(start..start + bytes).copy_from_slice(&frame.data[from..from + bytes]);
+            done += count;
+        }
+    }
+}
+
+/// The rows that taps read, ascending; the taps then count those.
+fn keep_rows(taps: &mut [Tap]) -> Vec<usize> {
+    // A second tap without a share is not read for its value.
+    for tap in taps.iter_mut() {
+        if tap.share == 0.0 {
+            tap.second = tap.first;
+        }
+    }
+    let mut rows: Vec<usize> = taps.iter().flat_map(|t| [t.first as usize, t.second as usize]).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let place = |row: u32| rows.binary_search(&(row as usize)).expect("every tap's row is kept") as u32;
+    for tap in taps {
+        (tap.first, tap.second) = (place(tap.first), place(tap.second));
+    }
+    rows
+}

@@ -1,0 +1,82 @@
+// From the frame's uploaded rows to the network's input: pixel order, turn, mirror, scale, 1/255, all in one pass.
+//
+// Only the frame's rows that some output pixel reads are uploaded; `rows` of the taps already count those.
+
+struct Frame {
+    // The uploaded picture.
+    pitch: u32,
+    pixel: u32,
+    red: u32,
+    green: u32,
+    blue: u32,
+    // Elements of 4 bytes from one picture of the batch to the next.
+    stride: u32,
+    // Output rows run along the frame's columns.
+    turned: u32,
+    // Rectangle of the network's input that the frame covers.
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+    fill: f32,
+    // The network's input.
+    pictures: u32,
+    out_width: u32,
+    out_height: u32,
+    out_row: u32,
+    out_image: u32,
+    out_base: u32,
+}
+
+struct Tap {
+    first: u32,
+    second: u32,
+    share: f32,
+}
+
+@group(0) @binding(0) var<storage, read_write> maps: array<vec4<real>>;
+@group(0) @binding(1) var<storage, read> frames: array<u32>;
+@group(0) @binding(2) var<uniform> frame: Frame;
+// Taps of the output columns, then of the output rows.
+@group(0) @binding(3) var<storage, read> taps: array<Tap>;
+
+override NEAREST: bool = false;
+
+fn byte(start: u32, at: u32) -> f32 {
+    return f32((frames[start + at / 4u] >> (8u * (at % 4u))) & 255u);
+}
+
+fn pixel(start: u32, across: u32, down: u32) -> vec3<f32> {
+    let column = select(across, down, frame.turned != 0u);
+    let line = select(down, across, frame.turned != 0u);
+    let at = line * frame.pitch + column * frame.pixel;
+    return vec3<f32>(byte(start, at + frame.red), byte(start, at + frame.green), byte(start, at + frame.blue));
+}
+
+@compute @workgroup_size(16, 8, 1)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    if (id.x >= frame.out_width || id.y >= frame.out_height || id.z >= frame.pictures) {
+        return;
+    }
+    var rgb = vec3<f32>(frame.fill);
+    let x = id.x - frame.x;
+    let y = id.y - frame.y;
+    // Unsigned: what lies left of or above the rectangle wraps round to large numbers.
+    if (x < frame.width && y < frame.height) {
+        let start = id.z * frame.stride;
+        let across = taps[x];
+        let down = taps[frame.width + y];
+        rgb = pixel(start, across.first, down.first);
+        if (!NEAREST) {
+            let top = mix(rgb, pixel(start, across.second, down.first), across.share);
+            let bottom = mix(
+                pixel(start, across.first, down.second),
+                pixel(start, across.second, down.second),
+                across.share,
+            );
+            rgb = floor(mix(top, bottom, down.share) + 0.5);
+        }
+    }
+    let cell = id.z * frame.out_image + (id.y + 1u) * frame.out_row + id.x + 1u;
+    maps[frame.out_base / 4u + cell] = vec4<real>(vec4<f32>(rgb / 255.0, 0.0));
+}

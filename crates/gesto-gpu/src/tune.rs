@@ -1,0 +1,171 @@
+//! Which shape of the convolution kernel each dispatch uses: by rule of thumb, or measured on the device.
+
+use std::collections::HashMap;
+
+use crate::device::Gpu;
+use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::Kernels;
+use crate::network::{Dispatch, record};
+use crate::plan::stage::{Shape, Stage, Tables, Tile};
+
+/// What the kernels read and write.
+pub(crate) struct Binds<'a> {
+    pub(crate) conv: &'a wgpu::BindGroup,
+    pub(crate) pool: &'a wgpu::BindGroup,
+}
+
+/// How to choose.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// On the device.
+    pub(crate) measure: bool,
+    /// The device is software on the CPU, where splitting only costs.
+    pub(crate) software: bool,
+    /// Not at all: this many ways.
+    pub(crate) split: Option<usize>,
+}
+
+/// Workgroups that keep a large GPU busy; below, steps are split over more teams.
+const BUSY: usize = 512;
+
+/// Times that a dispatch is repeated in a measurement.
+pub(crate) const REPEATS: usize = 16;
+
+/// The largest grid along one axis that every adapter accepts.
+const MAX_GROUPS: usize = 65_535;
+
+/// Chooses a shape for each stage, compiles the chosen ones, and lays their tiles out on the GPU.
+pub(crate) fn plan(
+    gpu: &Gpu,
+    kernels: &mut Kernels,
+    tables: &Tables,
+    binds: &Binds<'_>,
+    how: How,
+) -> Result<Vec<Dispatch>> {
+    let How { measure, software, split } = how;
+    let mut shapes = kernels.shapes(gpu);
+    if let Some(split) = split {
+        shapes.retain(|shape| shape.split == split);
+    }
+    if shapes.is_empty() {
+        let message = "the GPU has no kernel that splits a sum that way";
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    let chosen: Vec<Option<Shape>> = tables.stages.iter().map(|s| rule(s, tables, &shapes, software)).collect();
+    let timestamps = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    if !measure || !timestamps {
+        return lay_out(gpu, kernels, tables, &chosen);
+    }
+    // Every shape for every stage; the fastest stays.
+    let mut best: Vec<(u64, Option<Shape>)> = chosen.iter().map(|&shape| (u64::MAX, shape)).collect();
+    for &shape in &shapes {
+        let all: Vec<Option<Shape>> = chosen.iter().map(|c| c.map(|_| shape)).collect();
+        let dispatches = lay_out(gpu, kernels, tables, &all)?;
+        for (best, time) in best.iter_mut().zip(times(gpu, kernels, binds, &dispatches)?) {
+            if best.1.is_some() && time < best.0 {
+                *best = (time, Some(shape));
+            }
+        }
+    }
+    let chosen: Vec<Option<Shape>> = best.into_iter().map(|(_, shape)| shape).collect();
+    lay_out(gpu, kernels, tables, &chosen)
+}
+
+/// Splits the steps only where there are too few tiles to fill the machine.
+fn rule(stage: &Stage, tables: &Tables, shapes: &[Shape], software: bool) -> Option<Shape> {
+    let Stage::Convs { jobs } = stage else { return None };
+    let groups = |shape: Shape| tiles(stage, tables, Some(shape)).len();
+    let steps = tables.conv_jobs[jobs.clone()].iter().map(|job| job.steps()).max().unwrap_or(1);
+    let fits = |shape: &&Shape| shape.split == 1 || shape.split * 2 <= steps;
+    if software {
+        return shapes.first().copied();
+    }
+    let enough = shapes.iter().filter(fits).find(|&&shape| groups(shape) >= BUSY);
+    enough.or_else(|| shapes.iter().rfind(fits)).or_else(|| shapes.first()).copied()
+}
+
+fn tiles(stage: &Stage, tables: &Tables, shape: Option<Shape>) -> Vec<Tile> {
+    match (stage, shape) {
+        (Stage::Convs { jobs }, Some(shape)) => {
+            jobs.clone().flat_map(|j| tables.conv_jobs[j].tiles(j, shape)).collect()
+        }
+        (Stage::Convs { .. }, None) => Vec::new(),
+        (Stage::Pools { jobs }, _) => jobs.clone().flat_map(|j| tables.pool_jobs[j].tiles(j)).collect(),
+    }
+}
+
+/// One buffer for all tiles, one binding into it for each dispatch.
+fn lay_out(gpu: &Gpu, kernels: &mut Kernels, tables: &Tables, shapes: &[Option<Shape>]) -> Result<Vec<Dispatch>> {
+    let used: Vec<Shape> = shapes.iter().copied().flatten().collect();
+    kernels.compile(gpu, &used)?;
+    let align = gpu.limits.min_storage_buffer_offset_alignment as usize / size_of::<Tile>();
+    let mut all: Vec<Tile> = Vec::new();
+    let mut parts = Vec::new();
+    for (stage, &shape) in tables.stages.iter().zip(shapes) {
+        let tiles = tiles(stage, tables, shape);
+        all.resize(all.len().next_multiple_of(align.max(1)), [0; 4]);
+        parts.push((all.len(), tiles.len()));
+        all.extend(tiles);
+    }
+    let buffer = gpu.filled("tiles", &all, wgpu::BufferUsages::STORAGE)?;
+    let bytes = size_of::<Tile>() as u64;
+    let dispatches = parts
+        .into_iter()
+        .zip(shapes)
+        .map(|((first, count), &shape)| {
+            let binding = wgpu::BufferBinding {
+                buffer: &buffer,
+                offset: first as u64 * bytes,
+                size: std::num::NonZeroU64::new(count as u64 * bytes),
+            };
+            let tiles = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &kernels.tiles_layout,
+                entries: &[wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(binding) }],
+            });
+            let lines = count.div_ceil(MAX_GROUPS);
+            let groups = (count.div_ceil(lines.max(1)) as u32, lines as u32);
+            Dispatch { shape, tiles, groups }
+        })
+        .collect();
+    gpu.check()?;
+    Ok(dispatches)
+}
+
+/// GPU time of each dispatch, in ticks, repeated so that its start and end weigh little.
+pub(crate) fn times(gpu: &Gpu, kernels: &Kernels, binds: &Binds<'_>, dispatches: &[Dispatch]) -> Result<Vec<u64>> {
+    let count = 2 * dispatches.len() as u32;
+    let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+        label: None,
+        ty: wgpu::QueryType::Timestamp,
+        count,
+    });
+    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+    let resolved = gpu.buffer("timestamps", 8 * u64::from(count), usage, false)?;
+    let mut shortest: HashMap<usize, u64> = HashMap::new();
+    // The first round warms up.
+    for _ in 0..3 {
+        let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (i, dispatch) in dispatches.iter().enumerate() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &set,
+                    beginning_of_pass_write_index: Some(2 * i as u32),
+                    end_of_pass_write_index: Some(2 * i as u32 + 1),
+                }),
+            });
+            for _ in 0..REPEATS {
+                record(kernels, binds.conv, binds.pool, dispatch, &mut pass);
+            }
+        }
+        encoder.resolve_query_set(&set, 0..count, &resolved, 0);
+        gpu.queue.submit([encoder.finish()]);
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&gpu.read(&resolved, 0, 8 * u64::from(count))?);
+        for (i, pair) in ticks.chunks_exact(2).enumerate() {
+            let span = pair[1].saturating_sub(pair[0]);
+            shortest.entry(i).and_modify(|t| *t = span.min(*t)).or_insert(span);
+        }
+    }
+    Ok((0..dispatches.len()).map(|i| shortest[&i]).collect())
+}

@@ -1,0 +1,375 @@
+//! The GPU against the plain CPU evaluation: every feature map, resize, decoding, batches, frames in flight.
+//!
+//! Runs on whatever adapter there is; Mesa's software Vulkan (package `mesa-vulkan-drivers`) will do. Without any, each
+//! test prints its name and that it was skipped; `GESTO_REQUIRE_GPU=1` turns that into a failure, for CI.
+
+mod common;
+
+use common::{Adapter, Rng, network, picture, shipped};
+use gesto_engine::reference::{self, Map};
+use gesto_gpu::{Arithmetic, ErrorKind, Fit, Frame, GpuNetwork, GpuOptions, PixelFormat, Resize, Turn, View};
+
+const SIZE: (usize, usize) = (64, 96);
+
+/// Largest difference between two maps, in units of the second one's root mean square.
+fn relative(a: &Map, b: &Map) -> f32 {
+    assert_eq!((a.height, a.width, a.channels), (b.height, b.width, b.channels));
+    let rms = (b.data.iter().map(|v| v * v).sum::<f32>() / b.data.len() as f32).sqrt();
+    let worst = a.data.iter().zip(&b.data).map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| {
+        assert!(d.is_finite(), "a number is missing");
+        m.max(d)
+    });
+    worst / rms.max(1e-6)
+}
+
+/// Runs one picture of the network's size and compares every map.
+fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32) {
+    let (height, width) = SIZE;
+    let mut options = GpuOptions::default();
+    (options.arithmetic, options.inspect, options.batch) = (arithmetic, true, 2);
+    let Some(mut network) = network(test, height, width, options) else { return };
+    let model = shipped();
+    let pictures = [picture(1, height, width), picture(2, height, width)];
+    let frames: Vec<Frame<'_>> =
+        pictures.iter().map(|p| Frame::packed(p, width, height, PixelFormat::Rgb)).collect();
+    network.detect(&frames, &View::default(), &[0.3, 0.5]).unwrap();
+    let mut compared = 0;
+    for (i, picture) in pictures.iter().enumerate() {
+        let wanted = reference::run(&model, picture, height, width, reference::exact);
+        let got = network.feature_maps(i).unwrap();
+        for ((got, wanted), value) in got.iter().zip(&wanted).zip(&model.graph().values) {
+            let Some(got) = got else { continue };
+            let error = relative(got, wanted);
+            assert!(error <= tolerance, "{test}: map {} of picture {i} is off by {error}", value.name);
+            compared += 1;
+        }
+    }
+    // Only a convolution that a residual sum absorbed has no map of its own.
+    let adds = model.graph().ops.iter().filter(|op| matches!(op, gesto_engine::model::Op::Add { .. })).count();
+    assert_eq!(compared, 2 * (model.graph().values.len() - adds));
+    println!("{test}: {compared} maps agree on {}", network.adapter().name);
+}
+
+#[test]
+fn every_map_agrees_in_f32() {
+    compare_maps("every_map_agrees_in_f32", Arithmetic::F32, 2e-4);
+}
+
+/// f16 keeps 11 bits: 5e-4 a rounding; the deepest map is some fifty layers away.
+#[test]
+fn every_map_agrees_in_f16() {
+    compare_maps("every_map_agrees_in_f16", Arithmetic::F16, 6e-2);
+}
+
+#[test]
+fn every_map_agrees_on_matrix_units() {
+    compare_maps("every_map_agrees_on_matrix_units", Arithmetic::Matrix, 6e-2);
+}
+
+/// The CPU's decoding of the GPU's own raw maps, in f64.
+fn decode(network: &GpuNetwork, picture: usize, head: usize, threshold: f32) -> Vec<(u32, u32, f32, Vec<f64>)> {
+    let maps = network.feature_maps(picture).unwrap();
+    let limit = (threshold / (1.0 - threshold)).ln();
+    let mut found = Vec::new();
+    let mut anchor = 0;
+    for level in &network.heads()[head].levels {
+        let classes = maps[level.classes.index()].as_ref().unwrap();
+        let boxes = maps[level.boxes.index()].as_ref().unwrap();
+        let points = level.keypoints.map(|id| maps[id.index()].as_ref().unwrap());
+        let stride = level.stride as f64;
+        for y in 0..classes.height {
+            for x in 0..classes.width {
+                let (mut class, mut logit) = (0, f32::NEG_INFINITY);
+                for (c, &v) in classes.cell(y, x).iter().enumerate() {
+                    if v > logit {
+                        (class, logit) = (c as u32, v);
+                    }
+                }
+                if logit >= limit {
+                    let (cx, cy) = (x as f64 + 0.5, y as f64 + 0.5);
+                    let side = |s: usize| {
+                        let bins = &boxes.cell(y, x)[16 * s..16 * s + 16];
+                        let e: Vec<f64> = bins.iter().map(|&v| f64::from(v).exp()).collect();
+                        e.iter().enumerate().map(|(i, e)| i as f64 * e).sum::<f64>() / e.iter().sum::<f64>()
+                    };
+                    let mut numbers = vec![
+                        (cx - side(0)) * stride,
+                        (cy - side(1)) * stride,
+                        (cx + side(2)) * stride,
+                        (cy + side(3)) * stride,
+                    ];
+                    for k in points.iter().flat_map(|p| p.cell(y, x).chunks_exact(3)) {
+                        numbers.push((2.0 * f64::from(k[0]) + cx - 0.5) * stride);
+                        numbers.push((2.0 * f64::from(k[1]) + cy - 0.5) * stride);
+                        numbers.push(1.0 / (1.0 + (-f64::from(k[2])).exp()));
+                    }
+                    found.push((anchor, class, logit, numbers));
+                }
+                anchor += 1;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn decoding_agrees_with_the_cpu_whatever_comes_back_at_once() {
+    let test = "decoding_agrees_with_the_cpu_whatever_comes_back_at_once";
+    let (height, width) = SIZE;
+    for (readback, thresholds) in [(128, [0.01, 0.01]), (3, [0.001, 0.0]), (128, [0.0, 0.0]), (128, [1.0, 1.0])] {
+        let mut options = GpuOptions::default();
+        (options.inspect, options.readback, options.batch) = (true, readback, 2);
+        let Some(mut network) = network(test, height, width, options) else { return };
+        let pictures = [picture(3, height, width), picture(4, height, width)];
+        let frames: Vec<Frame<'_>> =
+            pictures.iter().map(|p| Frame::packed(p, width, height, PixelFormat::Rgb)).collect();
+        let detections = network.detect(&frames, &View::default(), &thresholds).unwrap();
+        for picture in 0..2 {
+            for (head, &threshold) in thresholds.iter().enumerate() {
+                let wanted = decode(&network, picture, head, threshold);
+                let got = detections.candidates(picture, head);
+                assert_eq!(got.len(), wanted.len(), "candidates of head {head} at {threshold}");
+                if threshold == 0.0 {
+                    assert_eq!(got.len(), 8 * 12 + 4 * 6 + 2 * 3);
+                }
+                for (got, (anchor, class, logit, numbers)) in got.iter().zip(&wanted) {
+                    assert_eq!((got.anchor, got.class, got.logit), (*anchor, *class, *logit));
+                    assert!((got.score - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6);
+                    let all = got.bbox.iter().chain(got.keypoints.iter().flatten());
+                    assert_eq!(all.clone().count(), numbers.len());
+                    for (got, wanted) in all.zip(numbers) {
+                        assert!((f64::from(*got) - wanted).abs() < 2e-3, "{got} is not {wanted}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The picture that the resize kernel made, as 8-bit numbers.
+fn resized(network: &GpuNetwork, picture: usize) -> Vec<f32> {
+    let input = shipped().graph().input;
+    let maps = network.feature_maps(picture).unwrap();
+    maps[input.index()].as_ref().unwrap().data.iter().map(|v| v * 255.0).collect()
+}
+
+/// What an upright pixel is, from the definition of turn and mirror.
+fn upright(frame: &Frame<'_>, x: usize, y: usize) -> [f64; 3] {
+    let (width, _) = frame.upright_size();
+    let x = if frame.mirror { width - 1 - x } else { x };
+    let (u, v) = match frame.turn {
+        Turn::None => (x, y),
+        Turn::Quarter => (y, frame.height - 1 - x),
+        Turn::Half => (frame.width - 1 - x, frame.height - 1 - y),
+        Turn::ThreeQuarters => (frame.width - 1 - y, x),
+    };
+    let pixel = &frame.data[v * frame.pitch + u * frame.format.bytes()..];
+    let rgb = match frame.format {
+        PixelFormat::Bgra | PixelFormat::Bgr => [pixel[2], pixel[1], pixel[0]],
+        PixelFormat::Rgba | PixelFormat::Rgb => [pixel[0], pixel[1], pixel[2]],
+        PixelFormat::Gray => [pixel[0]; 3],
+    };
+    rgb.map(f64::from)
+}
+
+/// Resize from its definition, in f64, not rounded.
+fn resize(frame: &Frame<'_>, view: &View, height: usize, width: usize) -> Vec<f64> {
+    let size = frame.upright_size();
+    let placement = gesto_gpu::Placement::new(view.fit, size, (width, height));
+    let fill = match view.fit {
+        Fit::Stretch => 0.0,
+        Fit::Letterbox(fill) => f64::from(fill),
+    };
+    let mut out = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            if x < placement.x || y < placement.y || x >= placement.x + placement.width || y >= placement.y + placement.height {
+                out.extend([fill; 3]);
+                continue;
+            }
+            let centre = |i: usize, from: usize, to: usize| (i as f64 + 0.5) * from as f64 / to as f64;
+            let cx = centre(x - placement.x, size.0, placement.width);
+            let cy = centre(y - placement.y, size.1, placement.height);
+            if view.resize == Resize::Nearest {
+                out.extend(upright(frame, cx as usize, cy as usize));
+                continue;
+            }
+            let sx = (cx - 0.5).clamp(0.0, (size.0 - 1) as f64);
+            let sy = (cy - 0.5).clamp(0.0, (size.1 - 1) as f64);
+            let (x0, y0) = (sx as usize, sy as usize);
+            let (x1, y1) = ((x0 + 1).min(size.0 - 1), (y0 + 1).min(size.1 - 1));
+            let (fx, fy) = (sx - x0 as f64, sy - y0 as f64);
+            for c in 0..3 {
+                let at = |x, y| upright(frame, x, y)[c];
+                let top = at(x0, y0) * (1.0 - fx) + at(x1, y0) * fx;
+                let bottom = at(x0, y1) * (1.0 - fx) + at(x1, y1) * fx;
+                out.push(top * (1.0 - fy) + bottom * fy);
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn resize_agrees_with_its_definition() {
+    let test = "resize_agrees_with_its_definition";
+    let (height, width) = SIZE;
+    let mut options = GpuOptions::default();
+    (options.inspect, options.arithmetic) = (true, Arithmetic::F32);
+    let Some(mut network) = network(test, height, width, options) else { return };
+    let mut rng = Rng::new(7);
+    let formats = [PixelFormat::Bgra, PixelFormat::Rgba, PixelFormat::Bgr, PixelFormat::Rgb, PixelFormat::Gray];
+    let turns = [Turn::None, Turn::Quarter, Turn::Half, Turn::ThreeQuarters];
+    let sizes = [(135, 240), (240, 135), (96, 64), (1, 1), (7, 500), (31, 33)];
+    let (mut cases, mut worst, mut wrong, mut numbers) = (0, 0.0f64, 0usize, 0usize);
+    for (i, &(w, h)) in sizes.iter().enumerate() {
+        for (t, &turn) in turns.iter().enumerate() {
+            for (fit, resize_by) in [(Fit::Stretch, Resize::Bilinear), (Fit::Letterbox(114), Resize::Bilinear), (Fit::Stretch, Resize::Nearest), (Fit::Letterbox(0), Resize::Nearest)] {
+                let format = formats[(i + t + cases) % formats.len()];
+                let pitch = w * format.bytes() + rng.below(9);
+                let data: Vec<u8> = (0..pitch * h).map(|_| rng.below(256) as u8).collect();
+                let mut frame = Frame::packed(&data, w, h, format);
+                (frame.pitch, frame.turn, frame.mirror) = (pitch, turn, cases % 3 == 0);
+                let view = View { fit, resize: resize_by };
+                network.detect(&[frame], &view, &[1.0, 1.0]).unwrap();
+                let wanted = resize(&frame, &view, height, width);
+                for (got, wanted) in resized(&network, 0).iter().zip(&wanted) {
+                    let error = (f64::from(*got) - wanted).abs();
+                    // Rounded to 8 bits: half a level, and a little for f32.
+                    assert!(error <= 0.5 + 1e-3, "{w} x {h} {format:?} {turn:?} {view:?}: {got} is not {wanted}");
+                    worst = worst.max(error);
+                    wrong += usize::from(resize_by == Resize::Nearest && error > 1e-3);
+                    numbers += 1;
+                }
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(wrong, 0, "nearest copies pixels exactly");
+    println!("{test}: {cases} cases, {numbers} numbers, worst {worst:.4} of 255 on {}", network.adapter().name);
+}
+
+#[test]
+fn frames_in_flight_and_batches_give_what_single_frames_give() {
+    let test = "frames_in_flight_and_batches_give_what_single_frames_give";
+    let (height, width) = SIZE;
+    let mut options = GpuOptions::default();
+    options.in_flight = 3;
+    options.arithmetic = Arithmetic::F32;
+    let Some(mut flying) = network(test, height, width, options.clone()) else { return };
+    let pictures: Vec<Vec<u8>> = (0..7).map(|i| picture(10 + i, height, width)).collect();
+    let frame = |i: usize| Frame::packed(&pictures[i], width, height, PixelFormat::Rgb);
+    let thresholds = [0.005, 0.02];
+    let single: Vec<_> =
+        (0..7).map(|i| flying.detect(&[frame(i)], &View::default(), &thresholds).unwrap()).collect();
+    assert!(single.iter().any(|d| !d.candidates(0, 1).is_empty()), "the comparison has something to compare");
+
+    let mut got = Vec::new();
+    for i in 0..7 {
+        if flying.under_way() == 3 {
+            got.push(flying.wait().unwrap());
+        }
+        flying.submit(&[frame(i)], &View::default(), &thresholds).unwrap();
+    }
+    let refused = flying.submit(&[frame(0)], &View::default(), &thresholds).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Input);
+    while flying.under_way() > 0 {
+        got.push(flying.wait().unwrap());
+    }
+    for (a, b) in got.iter().zip(&single) {
+        assert_eq!((a.candidates(0, 0), a.candidates(0, 1)), (b.candidates(0, 0), b.candidates(0, 1)));
+    }
+
+    (options.batch, options.in_flight) = (4, 1);
+    let Some(mut batched) = network(test, height, width, options) else { return };
+    for range in [0..4, 4..7] {
+        let frames: Vec<Frame<'_>> = range.clone().map(frame).collect();
+        let detections = batched.detect(&frames, &View::default(), &thresholds).unwrap();
+        assert_eq!(detections.pictures(), range.len());
+        for (picture, i) in range.enumerate() {
+            for head in 0..2 {
+                assert_eq!(detections.candidates(picture, head), single[i].candidates(0, head), "picture {i}");
+            }
+        }
+    }
+    batched.resubmit(&thresholds).unwrap();
+    let again = batched.wait().unwrap();
+    assert_eq!(again.candidates(0, 1), single[4].candidates(0, 1));
+}
+
+#[test]
+fn splitting_steps_over_teams_changes_nothing() {
+    let test = "splitting_steps_over_teams_changes_nothing";
+    let (height, width) = SIZE;
+    let picture = picture(20, height, width);
+    let frame = Frame::packed(&picture, width, height, PixelFormat::Rgb);
+    for arithmetic in [Arithmetic::F32, Arithmetic::Matrix] {
+        let mut maps = Vec::new();
+        for split in [1, 2, 4, 8] {
+            let mut options = GpuOptions::default();
+            (options.arithmetic, options.inspect, options.split) = (arithmetic, true, Some(split));
+            let Some(mut network) = network(test, height, width, options) else { break };
+            network.detect(&[frame], &View::default(), &[0.3, 0.5]).unwrap();
+            assert!(network.describe().iter().any(|line| line.contains(&format!("split {split} ways"))));
+            maps.push(network.feature_maps(0).unwrap());
+        }
+        for other in maps.iter().skip(1) {
+            for (a, b) in maps[0].iter().zip(other) {
+                let (Some(a), Some(b)) = (a, b) else { continue };
+                let error = relative(b, a);
+                let most = if arithmetic == Arithmetic::F32 { 1e-4 } else { 3e-2 };
+                assert!(error < most, "{arithmetic:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_a_kind() {
+    let test = "bad_input_is_refused_with_a_kind";
+    let model = shipped();
+    let kind = |h, w, options: &GpuOptions| GpuNetwork::new(&model, h, w, options).map(|_| ()).map_err(|e| e.kind());
+    let options = GpuOptions::default();
+    for (h, w) in [(0, 64), (64, 0), (33, 64), (1 << 20, 1 << 20), (usize::MAX - 31, 32)] {
+        assert_eq!(kind(h, w, &options), Err(ErrorKind::Shape), "{h} x {w}");
+    }
+    let mut none = options.clone();
+    none.batch = 0;
+    assert_eq!(kind(64, 64, &none), Err(ErrorKind::Input));
+    let mut named = options.clone();
+    named.adapter = gesto_gpu::AdapterChoice::Named("no such adapter".to_owned());
+    assert_eq!(kind(64, 64, &named), Err(ErrorKind::NoAdapter));
+
+    let Some(mut network) = network(test, 64, 64, options.clone()) else { return };
+    let pixels = vec![0u8; 64 * 64 * 3];
+    let good = Frame::packed(&pixels, 64, 64, PixelFormat::Rgb);
+    let short = Frame::packed(&pixels, 64, 65, PixelFormat::Rgb);
+    let view = View::default();
+    let refuse = |network: &mut GpuNetwork, frames: &[Frame<'_>], thresholds: &[f32]| {
+        assert_eq!(network.detect(frames, &view, thresholds).unwrap_err().kind(), ErrorKind::Input);
+    };
+    refuse(&mut network, &[], &[0.3, 0.5]);
+    refuse(&mut network, &[good, good], &[0.3, 0.5]);
+    refuse(&mut network, &[short], &[0.3, 0.5]);
+    refuse(&mut network, &[good], &[0.3]);
+    refuse(&mut network, &[good], &[f32::NAN, 0.5]);
+    assert_eq!(network.wait().unwrap_err().kind(), ErrorKind::Input);
+    network.detect(&[good], &view, &[0.3, 0.5]).unwrap();
+
+    let mut huge = options;
+    (huge.batch, huge.arithmetic) = (4000, Arithmetic::F32);
+    let error = GpuNetwork::new(&model, 320, 224, &huge).map(|_| ()).unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::Shape), "{error}");
+}
+
+#[test]
+fn adapters_say_what_they_lack() {
+    if common::adapter("adapters_say_what_they_lack") == Adapter::None {
+        return;
+    }
+    for adapter in gesto_gpu::adapters() {
+        println!("{adapter:?}");
+        assert!(!adapter.name.is_empty() && adapter.max_buffer > 1 << 20);
+        assert!(adapter.matrix || adapter.lacks.iter().any(|line| line.contains("matrix")));
+    }
+}
