@@ -17,16 +17,17 @@ run() { # name, arguments of bench_gpu
     shift
     echo "== $name"
     # shellcheck disable=SC2086
-    timeout 60 "$bench" --model "$weights" $adapter --json "$out/$name.json" "$@" 2>&1 | tail -12
+    timeout 60 "$bench" --seconds 1 --model "$weights" $adapter --json "$out/$name.json" "$@" 2>&1 | tail -12
 }
 
 run gpu-320x224-b1 --size 320x224 --layers
-run gpu-320x224-b64 --size 320x224 --batch 64 --layers
-run gpu-256x128-b1 --size 256x128
-run gpu-256x128-b64 --size 256x128 --batch 64
+run gpu-320x224-b1-copy4 --size 320x224 --copy-threads 4
+run gpu-320x224-b64 --size 320x224 --batch 64 --copy-threads 8 --layers
+run gpu-256x128-b1 --size 256x128 --copy-threads 4
+run gpu-256x128-b64 --size 256x128 --batch 64 --copy-threads 8
 run gpu-320x224-b1-f16 --size 320x224 --arithmetic f16 --layers
-run gpu-320x224-b64-f16 --size 320x224 --batch 64 --arithmetic f16 --seconds 1
-run gpu-320x224-b1-f32 --size 320x224 --arithmetic f32 --seconds 1
+run gpu-320x224-b64-f16 --size 320x224 --batch 64 --copy-threads 8 --arithmetic f16
+run gpu-320x224-b1-f32 --size 320x224 --arithmetic f32
 for size in 320x224 256x128; do
     echo "== torch-$size"
     timeout 90 python3 "$here/bench_torch.py" "$weights" --size "$size" --json "$out/torch-$size.json" 2>&1 | tail -8

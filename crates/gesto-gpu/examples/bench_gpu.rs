@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use gesto_engine::Model;
 use gesto_gpu::{
-    AdapterChoice, Arithmetic, Detections, Error, ExperimentalFeatures, Fit, Frame, GpuNetwork, GpuOptions, PixelFormat,
-    Resize, Timing, View, Waiting,
+    AdapterChoice, Arithmetic, Detections, Error, ExperimentalFeatures, Fit, Frame, GpuNetwork, GpuOptions,
+    PixelFormat, Resize, Timing, View, Waiting,
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,9 @@ struct Arguments {
     /// Raw BGRA bytes of a 1080 x 1920 frame; otherwise a made-up picture.
     #[arg(long)]
     frame: Option<PathBuf>,
+    /// Threads that copy the frame.
+    #[arg(long, default_value_t = 1)]
+    copy_threads: usize,
     /// Choose each layer's kernel by rule of thumb instead of measuring.
     #[arg(long)]
     no_tune: bool,
@@ -84,6 +87,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         options.adapter = AdapterChoice::Named(name.clone());
     }
     options.batch = arguments.batch;
+    options.copy_threads = arguments.copy_threads;
     options.waiting = Waiting::Spin;
     options.tune = !arguments.no_tune;
     options.experimental = allow_experimental();
@@ -127,7 +131,9 @@ impl Bench<'_> {
         let mut network = self.network(options)?;
         let construction = made.elapsed();
         let first = network.detect(&frames, &bilinear, &THRESHOLDS)?;
-        for (name, resize) in [("everything, gpu-bilinear", Resize::Bilinear), ("everything, gpu-nearest", Resize::Nearest)] {
+        for (name, resize) in
+            [("everything, gpu-bilinear", Resize::Bilinear), ("everything, gpu-nearest", Resize::Nearest)]
+        {
             let view = stretch(resize);
             rows.push(self.latency(name, batch, || network.detect(&frames, &view, &THRESHOLDS))?);
         }
@@ -144,8 +150,12 @@ impl Bench<'_> {
         let mut two = options.clone();
         two.in_flight = 2;
         let mut network = self.network(&two)?;
-        rows.push(self.throughput("everything, two in flight", &mut network, batch, |n| n.submit(&frames, &bilinear, &THRESHOLDS))?);
-        rows.push(self.throughput("network and decoding, two in flight", &mut network, batch, |n| n.resubmit(&THRESHOLDS))?);
+        rows.push(self.throughput("everything, two in flight", &mut network, batch, |n| {
+            n.submit(&frames, &bilinear, &THRESHOLDS)
+        })?);
+        rows.push(self.throughput("network and decoding, two in flight", &mut network, batch, |n| {
+            n.resubmit(&THRESHOLDS)
+        })?);
         drop(network);
 
         let mut timed = options.clone();
@@ -163,6 +173,7 @@ impl Bench<'_> {
             "arithmetic": arithmetic,
             "size": format!("{}x{}", self.height, self.width),
             "batch": batch,
+            "copy_threads": options.copy_threads,
             "frame": "1080x1920 BGRA in host memory; candidates before non-maximum suppression",
             "dispatches": description.len(),
             "construction_ms": construction.as_secs_f64() * 1e3,
@@ -178,7 +189,12 @@ impl Bench<'_> {
     }
 
     /// One submission after the other.
-    fn latency(&self, name: &str, batch: usize, mut call: impl FnMut() -> Result<Detections, Error>) -> Result<Value, Error> {
+    fn latency(
+        &self,
+        name: &str,
+        batch: usize,
+        mut call: impl FnMut() -> Result<Detections, Error>,
+    ) -> Result<Value, Error> {
         for _ in 0..10 {
             call()?;
         }
@@ -234,7 +250,9 @@ impl Bench<'_> {
             list.get(list.len() / 2).copied()
         };
         let [copy, record, resize, network, decode, total] = all.each_mut().map(median);
-        Ok(json!({"host copy": copy, "host record and submit": record, "gpu resize": resize, "gpu network": network, "gpu decode": decode, "total": total}))
+        Ok(
+            json!({"host copy": copy, "host record and submit": record, "gpu resize": resize, "gpu network": network, "gpu decode": decode, "total": total}),
+        )
     }
 }
 

@@ -29,7 +29,7 @@ pub struct AdapterSummary {
     pub driver: String,
     /// 16-bit arithmetic in shaders.
     pub f16: bool,
-    /// Matrix units with 16 x 16 x 16 tiles of f16 and f32 sums.
+    /// Matrix units: products of f16 matrices of 16 x 16 or 8 x 8 with f32 sums.
     pub matrix: bool,
     /// Timestamp queries.
     pub timestamps: bool,
@@ -65,7 +65,7 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
     let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
     let f16 = features.contains(wgpu::Features::SHADER_F16);
     let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
-    let matrix = matrix_lanes(adapter);
+    let matrix = matrix_unit(adapter);
     let mut lacks = Vec::new();
     if !f16 {
         lacks.push("no 16-bit arithmetic in shaders: runs in f32".to_owned());
@@ -96,8 +96,17 @@ fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
     }
 }
 
-/// Lanes of the subgroup that shares a 16 x 16 x 16 matrix product, or why there is none.
-fn matrix_lanes(adapter: &wgpu::Adapter) -> std::result::Result<u32, String> {
+/// A matrix product as the hardware does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MatrixUnit {
+    /// Lanes of the subgroup that shares one.
+    pub(crate) lanes: u32,
+    /// Rows and columns of each matrix: 16 or 8.
+    pub(crate) side: u32,
+}
+
+/// The adapter's matrix unit, or why there is none.
+fn matrix_unit(adapter: &wgpu::Adapter) -> std::result::Result<MatrixUnit, String> {
     let (info, features) = (adapter.get_info(), adapter.features());
     if !features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         return Err(format!("wgpu offers no cooperative matrices on this {} driver", info.backend.to_str()));
@@ -105,21 +114,24 @@ fn matrix_lanes(adapter: &wgpu::Adapter) -> std::result::Result<u32, String> {
     if !features.contains(wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP) {
         return Err("the shaders need 16-bit arithmetic and subgroups too".to_owned());
     }
-    let fits = adapter.cooperative_matrix_properties().iter().any(|p| {
-        (p.m_size, p.n_size, p.k_size) == (16, 16, 16)
-            && p.ab_type == wgpu::CooperativeScalarType::F16
-            && p.cr_type == wgpu::CooperativeScalarType::F32
+    let properties = adapter.cooperative_matrix_properties();
+    let side = [16, 8].into_iter().find(|&side| {
+        properties.iter().any(|p| {
+            (p.m_size, p.n_size, p.k_size) == (side, side, side)
+                && p.ab_type == wgpu::CooperativeScalarType::F16
+                && p.cr_type == wgpu::CooperativeScalarType::F32
+        })
     });
-    if !fits {
-        return Err("no 16 x 16 x 16 tiles of f16 with f32 sums".to_owned());
-    }
+    let Some(side) = side else {
+        return Err("no square products of f16 with f32 sums".to_owned());
+    };
     if info.subgroup_min_size != info.subgroup_max_size {
         return Err(format!(
             "its subgroups vary between {} and {} lanes",
             info.subgroup_min_size, info.subgroup_max_size
         ));
     }
-    Ok(info.subgroup_min_size)
+    Ok(MatrixUnit { lanes: info.subgroup_min_size, side })
 }
 
 /// An open device with the features that the options and the adapter have in common.
@@ -129,8 +141,8 @@ pub(crate) struct Opened {
     pub(crate) queue: wgpu::Queue,
     pub(crate) summary: AdapterSummary,
     pub(crate) arithmetic: Arithmetic,
-    /// Lanes of a subgroup; only meaningful with [`Arithmetic::Matrix`].
-    pub(crate) lanes: u32,
+    /// Only meaningful with [`Arithmetic::Matrix`].
+    pub(crate) matrix: MatrixUnit,
 }
 
 pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
@@ -161,7 +173,7 @@ pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
         return Err(Error::new(ErrorKind::NoAdapter, message));
     };
     let summary = summary(&adapter);
-    let (arithmetic, lanes) = arithmetic(&adapter, &summary, options)?;
+    let (arithmetic, matrix) = arithmetic(&adapter, &summary, options)?;
 
     let mut features = wgpu::Features::empty();
     if arithmetic != Arithmetic::F32 {
@@ -185,15 +197,15 @@ pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
     let (device, queue) = pollster::block_on(adapter.request_device(&desc)).map_err(|e| {
         Error::new(ErrorKind::Device, format!("the GPU {:?} could not be opened: {e}", summary.name))
     })?;
-    Ok(Opened { device, queue, summary, arithmetic, lanes })
+    Ok(Opened { device, queue, summary, arithmetic, matrix })
 }
 
 fn arithmetic(
     adapter: &wgpu::Adapter,
     summary: &AdapterSummary,
     options: &GpuOptions,
-) -> Result<(Arithmetic, u32)> {
-    let matrix = match matrix_lanes(adapter) {
+) -> Result<(Arithmetic, MatrixUnit)> {
+    let matrix = match matrix_unit(adapter) {
         Ok(_) if !options.experimental.is_enabled() => {
             Err("wgpu calls them experimental, and the options do not allow such features".to_owned())
         }
@@ -202,11 +214,12 @@ fn arithmetic(
     let lacks = |what: &str, why: &str| {
         Err(Error::new(ErrorKind::Unsupported, format!("the GPU {:?} has no {what}: {why}", summary.name)))
     };
+    const NONE: MatrixUnit = MatrixUnit { lanes: 1, side: 16 };
     match (options.arithmetic, matrix) {
-        (Arithmetic::Auto | Arithmetic::Matrix, Ok(lanes)) => Ok((Arithmetic::Matrix, lanes)),
+        (Arithmetic::Auto | Arithmetic::Matrix, Ok(unit)) => Ok((Arithmetic::Matrix, unit)),
         (Arithmetic::Matrix, Err(why)) => lacks("matrix units that can be used", &why),
-        (Arithmetic::F16 | Arithmetic::Auto, _) if summary.f16 => Ok((Arithmetic::F16, 1)),
+        (Arithmetic::F16 | Arithmetic::Auto, _) if summary.f16 => Ok((Arithmetic::F16, NONE)),
         (Arithmetic::F16, _) => lacks("16-bit arithmetic", "choose f32"),
-        _ => Ok((Arithmetic::F32, 1)),
+        _ => Ok((Arithmetic::F32, NONE)),
     }
 }

@@ -81,6 +81,9 @@ pub(crate) fn parse(words: &[u32]) -> Candidate {
         logit: real(2),
         score: real(3),
         bbox: [real(4), real(5), real(6), real(7)],
-        keypoints: (RECORD_HEAD..words.len()).step_by(3).map(|i| [real(i), real(i + 1), real(i + 2)]).collect(),
+        keypoints: (RECORD_HEAD..words.len())
+            .step_by(3)
+            .map(|i| [real(i), real(i + 1), real(i + 2)])
+            .collect(),
     }
 }

@@ -50,7 +50,13 @@ impl Gpu {
     }
 
     /// A buffer of at least `size` bytes, zeroed.
-    pub(crate) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages, mapped: bool) -> Result<wgpu::Buffer> {
+    pub(crate) fn buffer(
+        &self,
+        label: &str,
+        size: u64,
+        usage: wgpu::BufferUsages,
+        mapped: bool,
+    ) -> Result<wgpu::Buffer> {
         let size = size.next_multiple_of(16).max(16);
         let most = if usage.contains(wgpu::BufferUsages::STORAGE) {
             self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
@@ -73,11 +79,19 @@ impl Gpu {
     }
 
     /// A storage buffer that holds `data`.
-    pub(crate) fn filled<T: bytemuck::NoUninit>(&self, label: &str, data: &[T], usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(crate) fn filled<T: bytemuck::NoUninit>(
+        &self,
+        label: &str,
+        data: &[T],
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
         let mut bytes = bytemuck::cast_slice(data).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16).max(16), 0);
-        if usage.contains(wgpu::BufferUsages::STORAGE) && bytes.len() as u64 > self.limits.max_storage_buffer_binding_size {
-            let message = format!("the {label} of {} MB exceed what the GPU {:?} allows", bytes.len() >> 20, self.name);
+        if usage.contains(wgpu::BufferUsages::STORAGE)
+            && bytes.len() as u64 > self.limits.max_storage_buffer_binding_size
+        {
+            let message =
+                format!("the {label} of {} MB exceed what the GPU {:?} allows", bytes.len() >> 20, self.name);
             return Err(Error::new(ErrorKind::OutOfMemory, message));
         }
         let desc = wgpu::util::BufferInitDescriptor { label: Some(label), contents: &bytes, usage };
@@ -91,7 +105,10 @@ impl Gpu {
         let entries: Vec<wgpu::BindGroupEntry<'_>> = buffers
             .iter()
             .enumerate()
-            .map(|(i, buffer)| wgpu::BindGroupEntry { binding: i as u32, resource: buffer.as_entire_binding() })
+            .map(|(i, buffer)| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: buffer.as_entire_binding(),
+            })
             .collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
     }
@@ -100,7 +117,9 @@ impl Gpu {
     pub(crate) fn poll(&self, how: wgpu::PollType) -> Result<()> {
         let polled = self.device.poll(how);
         self.check()?;
-        polled.map(|_| ()).map_err(|e| Error::new(ErrorKind::DeviceLost, format!("the GPU {:?} does not answer: {e}", self.name)))
+        polled.map(|_| ()).map_err(|e| {
+            Error::new(ErrorKind::DeviceLost, format!("the GPU {:?} does not answer: {e}", self.name))
+        })
     }
 
     /// Copies a buffer's first `size` bytes to the host; slow, for construction and inspection.
@@ -117,7 +136,10 @@ impl Gpu {
     }
 
     pub(crate) fn map_failed(&self, why: &dyn std::fmt::Display) -> Error {
-        Error::new(ErrorKind::DeviceLost, format!("memory of the GPU {:?} could not be mapped: {why}", self.name))
+        Error::new(
+            ErrorKind::DeviceLost,
+            format!("memory of the GPU {:?} could not be mapped: {why}", self.name),
+        )
     }
 }
 

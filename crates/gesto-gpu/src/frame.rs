@@ -99,11 +99,15 @@ impl<'a> Frame<'a> {
             return bad(format!("a frame of {width} x {height} pixels is empty"));
         }
         if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
-            return bad(format!("a frame of {width} x {height} pixels is too large: at most {MAX_PIXELS} pixels"));
+            return bad(format!(
+                "a frame of {width} x {height} pixels is too large: at most {MAX_PIXELS} pixels"
+            ));
         }
         let row = width * self.format.bytes();
         if pitch < row {
-            return bad(format!("a row of {width} pixels has {row} bytes, more than the frame's pitch of {pitch}"));
+            return bad(format!(
+                "a row of {width} pixels has {row} bytes, more than the frame's pitch of {pitch}"
+            ));
         }
         let needed = pitch.checked_mul(height - 1).and_then(|n| n.checked_add(row));
         match needed {
@@ -167,7 +171,8 @@ impl Placement {
     /// A point in network pixels, in pixels of the upright frame.
     #[must_use]
     pub fn to_frame(&self, frame: (usize, usize), x: f32, y: f32) -> (f32, f32) {
-        let scale = |v: f32, start: usize, side: usize, whole: usize| (v - start as f32) * whole as f32 / side as f32;
+        let scale =
+            |v: f32, start: usize, side: usize, whole: usize| (v - start as f32) * whole as f32 / side as f32;
         (scale(x, self.x, self.width, frame.0), scale(y, self.y, self.height, frame.1))
     }
 }

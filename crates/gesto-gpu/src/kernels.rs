@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::adapter::MatrixUnit;
 use crate::device::Gpu;
 use crate::error::Result;
 use crate::options::Arithmetic;
+use crate::plan::layout::BLOCK;
 use crate::plan::pack::BlockOrder;
 use crate::plan::stage::Shape;
 
@@ -43,11 +45,11 @@ pub(crate) struct Kernels {
     conv_modules: HashMap<(usize, usize), wgpu::ShaderModule>,
     conv_pipeline_layout: wgpu::PipelineLayout,
     arithmetic: Arithmetic,
-    lanes: u32,
+    matrix: MatrixUnit,
 }
 
 impl Kernels {
-    pub(crate) fn new(gpu: &Gpu, arithmetic: Arithmetic, lanes: u32) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, arithmetic: Arithmetic, matrix: MatrixUnit) -> Result<Self> {
         use Access::{Read, Uniform, Write};
         let conv_layout = layout(gpu, &[Write, Read, Read, Write, Read, Read]);
         let pool_layout = layout(gpu, &[Write, Read]);
@@ -78,13 +80,17 @@ impl Kernels {
             conv_modules: HashMap::new(),
             conv_pipeline_layout,
             arithmetic,
-            lanes,
+            matrix,
         })
     }
 
     /// Order in which the convolution kernel reads its weights.
     pub(crate) fn block_order(arithmetic: Arithmetic) -> BlockOrder {
-        if arithmetic == Arithmetic::Matrix { BlockOrder::InputsTogether } else { BlockOrder::OutputsTogether }
+        if arithmetic == Arithmetic::Matrix {
+            BlockOrder::InputsTogether
+        } else {
+            BlockOrder::OutputsTogether
+        }
     }
 
     /// Shapes that this device can run, those that split the steps least first.
@@ -118,7 +124,7 @@ impl Kernels {
     fn threads_and_partials(&self, shape: Shape) -> (usize, usize) {
         let tile = shape.rows * shape.columns * 256;
         match self.arithmetic {
-            Arithmetic::Matrix => (shape.teams * self.lanes as usize, shape.teams * tile),
+            Arithmetic::Matrix => (shape.teams * self.matrix.lanes as usize, shape.teams * tile),
             // In vectors of four; the first team adds the others' sums to its own.
             _ => (shape.teams * VECTOR_TEAM, ((shape.split - 1) * tile / 4).max(1)),
         }
@@ -134,16 +140,16 @@ impl Kernels {
             let mut constants = vec![("SPLIT", shape.split as f64), ("PARTIALS", partials as f64)];
             if self.arithmetic == Arithmetic::Matrix {
                 constants.extend([
-                    ("LANES", f64::from(self.lanes)),
+                    ("LANES", f64::from(self.matrix.lanes)),
                     ("TEAMS", shape.teams as f64),
                     ("THREADS", threads as f64),
                 ]);
             }
             let size = (shape.rows, shape.columns);
-            let arithmetic = self.arithmetic;
+            let (arithmetic, matrix) = (self.arithmetic, self.matrix);
             let module = self.conv_modules.entry(size).or_insert_with(|| {
                 let body = if arithmetic == Arithmetic::Matrix {
-                    matrix_body(size)
+                    matrix_body(size, matrix.side as usize)
                 } else {
                     assert_eq!(size, VECTOR_TILE, "the vector kernel has one tile size");
                     CONV_VECTOR.to_owned()
@@ -163,28 +169,41 @@ impl Kernels {
     }
 }
 
-/// Writes out the lines of `conv_matrix.wgsl` that depend on the number of accumulators.
-fn matrix_body((rows, columns): (usize, usize)) -> String {
+/// Writes out the lines of `conv_matrix.wgsl` that depend on the number of accumulators and on the side of the hardware's
+/// matrices, 8 or 16.
+fn matrix_body((rows, columns): (usize, usize), side: usize) -> String {
+    let parts = BLOCK / side;
+    let (rows_here, columns_here) = (rows * parts, columns * parts);
+    let lines = |count: usize, f: &dyn Fn(usize) -> String| -> String { (0..count).map(f).collect() };
     let each = |f: &dyn Fn(usize, usize) -> String| -> String {
-        (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
+        (0..rows_here).flat_map(|i| (0..columns_here).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
     };
-    let inputs: String =
-        (0..rows).map(|i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n")).collect();
-    let accumulators = each(&|i, j| format!("var c{i}{j}: coop_mat16x16<f32, C>;\n"));
-    let cells: String = (0..rows)
-        .map(|i| {
-            format!("let a{i} = coopLoadT<coop_mat16x16<f16, A>>(&maps[i{i} * step.pitch + step.offset], next);\n")
-        })
-        .collect();
-    let weights: String = (0..columns)
-        .map(|j| {
+    let matrix = |number: &str, role: &str| format!("coop_mat{side}x{side}<{number}, {role}>");
+    let (a, b, c) = (matrix("f16", "A"), matrix("f16", "B"), matrix("f32", "C"));
+    let inputs = lines(rows, &|i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
+    let accumulators = each(&|i, j| format!("var c{i}_{j}: {c};\n"));
+    // A step has sixteen inputs: one matrix of side 16, or two of side 8.
+    let products = lines(parts, &|k| {
+        let cells = lines(rows_here, &|i| {
+            let (fragment, within) = (i / parts, i % parts * side);
+            format!(
+                "let a{k}_{i} = coopLoadT<{a}>(&maps[i{fragment} * step.pitch + step.offset + {within}u * next + {}u], next);\n",
+                k * side
+            )
+        });
+        let weights = lines(columns_here, &|j| {
             // Past the last block the numbers are thrown away.
-            let block = format!("min(tile.z + {j}u, job.output_blocks - 1u)");
-            format!("let b{j} = coopLoad<coop_mat16x16<f16, B>>(&weights[w + {block} * 256u], 16u);\n")
-        })
-        .collect();
-    let products = cells + &weights + &each(&|i, j| format!("c{i}{j} = coopMultiplyAdd(a{i}, b{j}, c{i}{j});\n"));
-    let stores = each(&|i, j| format!("coopStoreT(c{i}{j}, &partials[mine + {i}u * 16u * WIDE + {}u], WIDE);\n", j * 16));
+            let block = format!("min(tile.z + {}u, job.output_blocks - 1u)", j / parts);
+            let within = j % parts * side * BLOCK + k * side;
+            format!("let b{k}_{j} = coopLoad<{b}>(&weights[w + {block} * 256u + {within}u], 16u);\n")
+        });
+        cells
+            + &weights
+            + &each(&|i, j| format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n"))
+    });
+    let stores = each(&|i, j| {
+        format!("coopStoreT(c{i}_{j}, &partials[mine + {}u * WIDE + {}u], WIDE);\n", i * side, j * side)
+    });
     let body = CONV_MATRIX
         .replace("//= inputs\n", &inputs)
         .replace("//= accumulators\n", &accumulators)

@@ -73,10 +73,18 @@ struct LevelEntry {
     stride: f32,
 }
 
-#[derive(Debug)]
-struct Pending {
+/// What a recorded submission does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Recipe {
     slot: usize,
     pictures: usize,
+    /// Starts from new frames, not from the pictures that are there.
+    upload: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    recipe: Recipe,
     started: Instant,
     copy: Duration,
     record: Duration,
@@ -93,6 +101,7 @@ pub struct GpuNetwork {
     width: usize,
     batch: usize,
     waiting: Waiting,
+    copiers: Option<rayon::ThreadPool>,
     inspect: bool,
     lowered: Lowered,
     tables: Tables,
@@ -108,6 +117,8 @@ pub struct GpuNetwork {
     slots: Vec<Slot>,
     next_slot: usize,
     pending: VecDeque<Pending>,
+    /// A submission recorded ahead of its call.
+    recorded: Option<(Recipe, wgpu::CommandBuffer)>,
 }
 
 impl std::fmt::Debug for GpuNetwork {
@@ -135,31 +146,38 @@ impl GpuNetwork {
         let graph = model.graph();
         let stride = graph.max_stride();
         if height == 0 || width == 0 || height % stride != 0 || width % stride != 0 {
-            let message =
-                format!("a network input of {height} x {width} is not possible: both sides must be multiples of {stride}");
+            let message = format!(
+                "a network input of {height} x {width} is not possible: both sides must be multiples of {stride}"
+            );
             return Err(Error::new(ErrorKind::Shape, message));
         }
         let batch = options.batch;
-        if batch == 0 || options.in_flight == 0 || options.readback == 0 {
-            return Err(Error::new(ErrorKind::Input, "batch, frames in flight and read-back must be at least 1"));
+        if batch == 0 || options.in_flight == 0 || options.readback == 0 || options.copy_threads == 0 {
+            let message = "batch, frames in flight, read-back and copying threads must be at least 1";
+            return Err(Error::new(ErrorKind::Input, message));
         }
-        if height.saturating_mul(width).saturating_mul(batch) > MAX_PIXELS.saturating_mul(4) || height.saturating_mul(width) > MAX_PIXELS {
+        if height.saturating_mul(width).saturating_mul(batch) > MAX_PIXELS.saturating_mul(4)
+            || height.saturating_mul(width) > MAX_PIXELS
+        {
             let message = format!("a batch of {batch} inputs of {height} x {width} is too large");
             return Err(Error::new(ErrorKind::Shape, message));
         }
         let opened = adapter::open(options)?;
         let arithmetic = opened.arithmetic;
         let gpu = Gpu::new(&opened);
-        let mut kernels = Kernels::new(&gpu, arithmetic, opened.lanes)?;
+        let mut kernels = Kernels::new(&gpu, arithmetic, opened.matrix)?;
         let lowered = lower(model, height, width, batch)?;
         let mut tables = tables(model, &lowered, batch, Kernels::block_order(arithmetic))?;
 
         let storage = wgpu::BufferUsages::STORAGE;
-        let inspectable = if options.inspect { wgpu::BufferUsages::COPY_SRC } else { wgpu::BufferUsages::empty() };
+        let inspectable =
+            if options.inspect { wgpu::BufferUsages::COPY_SRC } else { wgpu::BufferUsages::empty() };
         let element = if arithmetic == Arithmetic::F32 { 4 } else { 2 };
         // wgpu zeroes new buffers: that makes the maps' borders.
-        let maps = gpu.buffer("feature maps", (lowered.elements * element) as u64, storage | inspectable, false)?;
-        let raw = gpu.buffer("raw outputs", (lowered.raw_elements * 4) as u64, storage | inspectable, false)?;
+        let maps =
+            gpu.buffer("feature maps", (lowered.elements * element) as u64, storage | inspectable, false)?;
+        let raw =
+            gpu.buffer("raw outputs", (lowered.raw_elements * 4) as u64, storage | inspectable, false)?;
         let values = std::mem::take(&mut tables.weights);
         let weights = if element == 4 {
             gpu.filled("weights", &values, storage)?
@@ -174,10 +192,12 @@ impl GpuNetwork {
         let conv_bind = gpu.bind(&kernels.conv_layout, &[&maps, &weights, &bias, &raw, &conv_jobs, &steps]);
         let pool_bind = gpu.bind(&kernels.pool_layout, &[&maps, &pool_jobs]);
 
-        let (head_entries, level_entries, results) = head_tables(model, &lowered, height, width, batch, options.readback);
+        let (head_entries, level_entries, results) =
+            head_tables(model, &lowered, height, width, batch, options.readback);
         let head_table = gpu.filled("heads", &head_entries, storage | wgpu::BufferUsages::COPY_DST)?;
         let level_table = gpu.filled("levels", &level_entries, storage)?;
-        let timed = options.timing == Timing::Stages && gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let timed = options.timing == Timing::Stages
+            && gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let slots = (0..options.in_flight)
             .map(|_| make_slot(&gpu, &kernels, &[&raw, &head_table, &level_table], &results, timed))
             .collect::<Result<Vec<_>>>()?;
@@ -187,6 +207,15 @@ impl GpuNetwork {
             let timing = tune::Binds { conv: &conv_bind, pool: &pool_bind };
             let how = tune::How { measure: options.tune, software, split: options.split };
             tune::plan(&gpu, &mut kernels, &tables, &timing, how)?
+        };
+        let copiers = match options.copy_threads {
+            1 => None,
+            threads => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| {
+                Error::new(
+                    ErrorKind::Input,
+                    format!("{threads} threads for copying could not be started: {e}"),
+                )
+            })?),
         };
         gpu.check()?;
         Ok(Self {
@@ -199,6 +228,7 @@ impl GpuNetwork {
             width,
             batch,
             waiting: options.waiting,
+            copiers,
             inspect: options.inspect,
             lowered,
             tables,
@@ -214,6 +244,7 @@ impl GpuNetwork {
             slots,
             next_slot: 0,
             pending: VecDeque::new(),
+            recorded: None,
         })
     }
 
@@ -258,8 +289,7 @@ impl GpuNetwork {
     pub fn describe(&self) -> Vec<String> {
         let line = |(stage, dispatch): (&Stage, &Dispatch)| match stage {
             Stage::Convs { jobs } => {
-                let shape =
-                    dispatch.shape.unwrap_or(Shape { teams: 0, split: 0, rows: 0, columns: 0 });
+                let shape = dispatch.shape.unwrap_or(Shape { teams: 0, split: 0, rows: 0, columns: 0 });
                 let macs: u64 = self.tables.macs[jobs.clone()].iter().sum();
                 format!(
                     "{} | {} x {} cells by channels, {} teams, sums split {} ways | {} workgroups | {:.2} MMAC",
@@ -323,7 +353,9 @@ impl GpuNetwork {
         for frame in frames {
             frame.check()?;
             if Geometry::of(frame, view) != geometry {
-                return input("the frames of one submission must agree in size, format and orientation".to_owned());
+                return input(
+                    "the frames of one submission must agree in size, format and orientation".to_owned(),
+                );
             }
         }
         self.admit(thresholds)?;
@@ -361,7 +393,8 @@ impl GpuNetwork {
             return Err(Error::new(ErrorKind::Input, message));
         }
         if thresholds.len() != self.heads.len() || thresholds.iter().any(|t| !(0.0..=1.0).contains(t)) {
-            let message = format!("{} thresholds between 0 and 1 are needed, one for each head", self.heads.len());
+            let message =
+                format!("{} thresholds between 0 and 1 are needed, one for each head", self.heads.len());
             return Err(Error::new(ErrorKind::Input, message));
         }
         if self.thresholds != thresholds {
@@ -377,8 +410,14 @@ impl GpuNetwork {
 
     /// Makes the tables and buffers for another kind of frame.
     fn prepare(&mut self, geometry: Geometry) -> Result<()> {
-        let prepared =
-            Preprocess::new(&self.gpu, &self.kernels, &self.maps, self.lowered.picture, self.batch, geometry)?;
+        let prepared = Preprocess::new(
+            &self.gpu,
+            &self.kernels,
+            &self.maps,
+            self.lowered.picture,
+            self.batch,
+            geometry,
+        )?;
         let bytes = (self.batch * prepared.picture_bytes()) as u64;
         let usage = wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC;
         for slot in &mut self.slots {
@@ -386,6 +425,8 @@ impl GpuNetwork {
             slot.upload_mapped = Mapping::done();
         }
         self.preprocess = Some(prepared);
+        // It names the buffers of the geometry before.
+        self.recorded = None;
         Ok(())
     }
 
@@ -393,22 +434,35 @@ impl GpuNetwork {
         let (Some(prepared), Some(upload)) = (&self.preprocess, &self.slots[slot].upload) else {
             return Ok(());
         };
-        {
-            let mut view = upload.slice(..).get_mapped_range_mut().map_err(|e| self.gpu.map_failed(&e))?;
-            let bytes = prepared.picture_bytes();
-            for (i, frame) in frames.iter().enumerate() {
-                prepared.copy_rows(frame, view.slice(i * bytes..(i + 1) * bytes));
-            }
-        }
+        prepared.copy_frames(&self.gpu, frames, upload, self.copiers.as_ref())?;
         upload.unmap();
         Ok(())
     }
 
-    /// Records and submits everything after the host's copy.
+    /// Submits everything after the host's copy.
     fn launch(&mut self, pictures: usize, upload: bool, started: Instant, copy: Duration) -> Result<()> {
         let recording = Instant::now();
         let index = self.next_slot;
-        let slot = &self.slots[index];
+        let wanted = Recipe { slot: index, pictures, upload };
+        let commands = match self.recorded.take() {
+            Some((recipe, commands)) if recipe == wanted => commands,
+            _ => self.encode(wanted),
+        };
+        let after = self.gpu.queue.submit([commands]);
+        let slot = &mut self.slots[index];
+        slot.readback_mapped = Mapping::ask(&slot.readback, wgpu::MapMode::Read, after.clone());
+        if let (true, Some(buffer)) = (upload, &slot.upload) {
+            slot.upload_mapped = Mapping::ask(buffer, wgpu::MapMode::Write, after);
+        }
+        self.next_slot = (index + 1) % self.slots.len();
+        self.pending.push_back(Pending { recipe: wanted, started, copy, record: recording.elapsed() });
+        self.gpu.check()
+    }
+
+    /// Records a submission. None of its commands depends on the frames' contents.
+    fn encode(&self, recipe: Recipe) -> wgpu::CommandBuffer {
+        let Recipe { slot, pictures, upload } = recipe;
+        let slot = &self.slots[slot];
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.clear_buffer(&slot.counters, 0, None);
         if let (true, Some(p), Some(from)) = (upload, &self.preprocess, &slot.upload) {
@@ -426,8 +480,8 @@ impl GpuNetwork {
                 beginning_of_pass_write_index: Some(2 * i as u32),
                 end_of_pass_write_index: Some(2 * i as u32 + 1),
             });
-            let mut pass =
-                encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes });
+            let mut pass = encoder
+                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes });
             for part in *parts {
                 match part {
                     Part::Resize if upload => self.record_resize(&mut pass, pictures),
@@ -441,25 +495,12 @@ impl GpuNetwork {
         encoder.copy_buffer_to_buffer(&slot.counters, 0, &slot.readback, 0, counters);
         let stamps = if slot.queries.is_some() { 8 * u64::from(TIMESTAMPS) } else { 0 };
         let quick = slot.readback.size() - counters - stamps;
-        encoder.copy_buffer_to_buffer(&slot.records, 0, &slot.readback, counters, quick.min(slot.records.size()));
+        encoder.copy_buffer_to_buffer(&slot.records, 0, &slot.readback, counters, quick);
         if let Some(q) = &slot.queries {
             encoder.resolve_query_set(&q.set, 0..TIMESTAMPS, &q.resolved, 0);
             encoder.copy_buffer_to_buffer(&q.resolved, 0, &slot.readback, counters + quick, stamps);
         }
-        let after = self.gpu.queue.submit([encoder.finish()]);
-        let readback_mapped = Mapping::ask(&slot.readback, wgpu::MapMode::Read, after.clone());
-        let upload_mapped = match &slot.upload {
-            Some(buffer) if upload => Some(Mapping::ask(buffer, wgpu::MapMode::Write, after)),
-            _ => None,
-        };
-        let slot = &mut self.slots[index];
-        slot.readback_mapped = readback_mapped;
-        if let Some(mapped) = upload_mapped {
-            slot.upload_mapped = mapped;
-        }
-        self.next_slot = (index + 1) % self.slots.len();
-        self.pending.push_back(Pending { slot: index, pictures, started, copy, record: recording.elapsed() });
-        self.gpu.check()
+        encoder.finish()
     }
 
     fn record_resize(&self, pass: &mut wgpu::ComputePass<'_>, pictures: usize) {
@@ -491,7 +532,12 @@ impl GpuNetwork {
         let Some(pending) = self.pending.pop_front() else {
             return Err(Error::new(ErrorKind::Input, "no submission is under way"));
         };
-        let slot = &self.slots[pending.slot];
+        // The GPU is busy: the moment to record what will probably be asked for next.
+        if self.recorded.is_none() {
+            let likely = Recipe { slot: self.next_slot, ..pending.recipe };
+            self.recorded = Some((likely, self.encode(likely)));
+        }
+        let slot = &self.slots[pending.recipe.slot];
         slot.readback_mapped.wait(&self.gpu, self.waiting == Waiting::Spin)?;
         let (counts, quick, stamps) = {
             let view = slot.readback.slice(..).get_mapped_range().map_err(|e| self.gpu.map_failed(&e))?;
@@ -504,8 +550,8 @@ impl GpuNetwork {
             (words[..counters].to_vec(), words[counters..].to_vec(), stamps)
         };
         slot.readback.unmap();
-        let mut candidates = Vec::with_capacity(pending.pictures * self.heads.len());
-        for picture in 0..pending.pictures {
+        let mut candidates = Vec::with_capacity(pending.recipe.pictures * self.heads.len());
+        for picture in 0..pending.recipe.pictures {
             for entry in &self.head_entries {
                 let count = counts[entry.counter as usize + picture].min(entry.anchors);
                 candidates.push(self.collect(slot, entry, picture, count, &quick)?);
@@ -528,7 +574,14 @@ impl GpuNetwork {
     }
 
     /// One picture's candidates of one head, in anchor order; fetches what did not come back with the frame.
-    fn collect(&self, slot: &Slot, entry: &HeadEntry, picture: usize, count: u32, quick: &[u32]) -> Result<Vec<Candidate>> {
+    fn collect(
+        &self,
+        slot: &Slot,
+        entry: &HeadEntry,
+        picture: usize,
+        count: u32,
+        quick: &[u32],
+    ) -> Result<Vec<Candidate>> {
         let record = entry.record as usize;
         let at_once = count.min(entry.quick) as usize;
         let start = entry.quick_base as usize + picture * entry.quick as usize * record;
@@ -552,7 +605,10 @@ impl GpuNetwork {
     /// [`ErrorKind::Input`] unless [`GpuOptions::inspect`] was set; device errors as in [`new`](Self::new).
     pub fn feature_maps(&self, picture: usize) -> Result<Vec<Option<Map>>> {
         if !self.inspect || picture >= self.batch {
-            return Err(Error::new(ErrorKind::Input, "the network was not built for inspection, or has no such picture"));
+            return Err(Error::new(
+                ErrorKind::Input,
+                "the network was not built for inspection, or has no such picture",
+            ));
         }
         let bytes = self.gpu.read(&self.maps, 0, self.maps.size())?;
         let maps: Vec<f32> = if self.arithmetic == Arithmetic::F32 {
@@ -573,7 +629,8 @@ impl GpuNetwork {
                 for (y, x) in (0..plane.height).flat_map(|y| (0..plane.width).map(move |x| (y, x))) {
                     let mut rest = cells.next()?;
                     for run in runs {
-                        let from = run.plane.base + run.plane.cell(picture, y, x) * run.plane.pitch + run.start;
+                        let from =
+                            run.plane.base + run.plane.cell(picture, y, x) * run.plane.pitch + run.start;
                         let (to, more) = rest.split_at_mut(run.channels);
                         to.copy_from_slice(&maps[from..from + run.channels]);
                         rest = more;
@@ -699,13 +756,24 @@ fn head_tables(
             first += (plane.height * plane.width) as u32;
         }
     }
-    let results = Results { counters: (graph.heads.len() * batch).next_multiple_of(4), quick: quick_words, all: rest_base };
+    let results = Results {
+        counters: (graph.heads.len() * batch).next_multiple_of(4),
+        quick: quick_words,
+        all: rest_base,
+    };
     (heads, levels, results)
 }
 
-fn make_slot(gpu: &Gpu, kernels: &Kernels, inputs: &[&wgpu::Buffer; 3], results: &Results, timed: bool) -> Result<Slot> {
+fn make_slot(
+    gpu: &Gpu,
+    kernels: &Kernels,
+    inputs: &[&wgpu::Buffer; 3],
+    results: &Results,
+    timed: bool,
+) -> Result<Slot> {
     use wgpu::BufferUsages as U;
-    let counters = gpu.buffer("counters", 4 * results.counters as u64, U::STORAGE | U::COPY_SRC | U::COPY_DST, false)?;
+    let counters =
+        gpu.buffer("counters", 4 * results.counters as u64, U::STORAGE | U::COPY_SRC | U::COPY_DST, false)?;
     let records = gpu.buffer("records", 4 * results.all as u64, U::STORAGE | U::COPY_SRC, false)?;
     let stamps = if timed { 8 * u64::from(TIMESTAMPS) } else { 0 };
     let quick = 4 * results.quick as u64;

@@ -12,7 +12,7 @@ pub enum Arithmetic {
     F32,
     /// 16-bit weights and feature maps, products of four channels summed in f16, then in f32.
     F16,
-    /// 16-bit weights and feature maps on the adapter's matrix units (16 x 16 x 16 tiles, f32 sums).
+    /// 16-bit weights and feature maps on the adapter's matrix units (matrices of 16 x 16 or 8 x 8, f32 sums).
     ///
     /// wgpu calls its cooperative matrices experimental and hands them out only against a token that states this:
     /// see [`GpuOptions::experimental`].
@@ -54,6 +54,9 @@ pub struct GpuOptions {
     /// Candidates of each head and picture that come back with the frame. More of them cost a second read-back in the
     /// frames that have more; none are lost.
     pub readback: usize,
+    /// Threads that copy frames into memory that the GPU can read; 1 is the caller's. One core copies some 10 GB/s, a
+    /// 1080 x 1920 frame's needed rows in a quarter of a millisecond.
+    pub copy_threads: usize,
     /// How the host waits.
     pub waiting: Waiting,
     /// What to measure.
@@ -80,6 +83,7 @@ impl Default for GpuOptions {
             batch: 1,
             in_flight: 1,
             readback: 128,
+            copy_threads: 1,
             waiting: Waiting::Block,
             timing: Timing::Host,
             tune: false,

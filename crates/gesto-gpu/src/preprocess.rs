@@ -1,5 +1,7 @@
 //! The frame's way to the GPU: which rows travel, and the resize kernel's tables.
 
+use rayon::prelude::*;
+
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Fit, Frame, PixelFormat, Placement, Resize, Tap, Turn, taps};
@@ -70,7 +72,14 @@ pub(crate) struct Preprocess {
 }
 
 impl Preprocess {
-    pub(crate) fn new(gpu: &Gpu, kernels: &Kernels, maps: &wgpu::Buffer, picture: Plane, batch: usize, geometry: Geometry) -> Result<Self> {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        maps: &wgpu::Buffer,
+        picture: Plane,
+        batch: usize,
+        geometry: Geometry,
+    ) -> Result<Self> {
         let Geometry { width, height, format, turn, mirror, view } = geometry;
         let turned = matches!(turn, Turn::Quarter | Turn::ThreeQuarters);
         let upright = if turned { (height, width) } else { (width, height) };
@@ -86,7 +95,8 @@ impl Preprocess {
         let mut down = taps(view.resize, upright.1, placement.height, down_falls);
         let rows = keep_rows(if turned { &mut across } else { &mut down });
         let row_bytes = width * format.bytes();
-        let pitch = row_bytes.next_multiple_of(4);
+        // Pieces of the upload buffer are mapped on 8 bytes.
+        let pitch = row_bytes.next_multiple_of(8);
         let bytes = batch as u64 * rows.len() as u64 * pitch as u64;
         // Byte offsets within a picture are 32-bit in the shader.
         if u32::try_from(rows.len() * pitch).is_err() {
@@ -138,14 +148,44 @@ impl Preprocess {
         self.geometry.view.resize == Resize::Nearest
     }
 
-    /// Copies a frame's needed rows, neighbouring ones in one piece.
-    pub(crate) fn copy_rows(&self, frame: &Frame<'_>, mut to: wgpu::WriteOnly<'_, [u8]>) {
+    /// Copies the frames' needed rows one after the other, in parallel where there is a pool.
+    pub(crate) fn copy_frames(
+        &self,
+        gpu: &Gpu,
+        frames: &[Frame<'_>],
+        to: &wgpu::Buffer,
+        pool: Option<&rayon::ThreadPool>,
+    ) -> Result<()> {
+        let pieces = pool.map_or(1, |pool| pool.current_num_threads().div_ceil(frames.len()));
+        let rows = self.rows.len().div_ceil(pieces).max(1);
+        let jobs = frames.iter().flat_map(|frame| self.rows.chunks(rows).map(move |rows| (frame, rows)));
+        let mut start = 0;
+        let jobs: Vec<_> = jobs
+            .map(|(frame, rows)| {
+                let first = start;
+                start += (rows.len() * self.pitch) as u64;
+                (frame, rows, first..start)
+            })
+            .collect();
+        let copy = |(frame, rows, range): &(&Frame<'_>, &[usize], std::ops::Range<u64>)| {
+            let mut view = to.slice(range.clone()).get_mapped_range_mut().map_err(|e| gpu.map_failed(&e))?;
+            self.copy_rows(frame, rows, view.slice(..));
+            Ok(())
+        };
+        match pool {
+            Some(pool) => pool.install(|| jobs.par_iter().with_max_len(1).try_for_each(copy)),
+            None => jobs.iter().try_for_each(copy),
+        }
+    }
+
+    /// Copies some rows of a frame, neighbouring ones in one piece.
+    fn copy_rows(&self, frame: &Frame<'_>, rows: &[usize], mut to: wgpu::WriteOnly<'_, [u8]>) {
         let gapless = frame.pitch == self.pitch;
         let mut done = 0;
-        while done < self.rows.len() {
-            let first = self.rows[done];
+        while done < rows.len() {
+            let first = rows[done];
             let mut count = 1;
-            while gapless && done + count < self.rows.len() && self.rows[done + count] == first + count {
+            while gapless && done + count < rows.len() && rows[done + count] == first + count {
                 count += 1;
             }
             let bytes = (count - 1) * self.pitch + self.row_bytes;

@@ -43,7 +43,9 @@ impl Mapping {
                     return Err(gpu.map_failed(&"the device gave up"));
                 }
                 _ if spin => gpu.poll(wgpu::PollType::Poll)?,
-                _ => gpu.poll(wgpu::PollType::Wait { submission_index: self.after.clone(), timeout: None })?,
+                _ => {
+                    gpu.poll(wgpu::PollType::Wait { submission_index: self.after.clone(), timeout: None })?
+                }
             }
         }
     }

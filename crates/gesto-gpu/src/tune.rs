@@ -51,7 +51,8 @@ pub(crate) fn plan(
         let message = "the GPU has no kernel that splits a sum that way";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
-    let chosen: Vec<Option<Shape>> = tables.stages.iter().map(|s| rule(s, tables, &shapes, software)).collect();
+    let chosen: Vec<Option<Shape>> =
+        tables.stages.iter().map(|s| rule(s, tables, &shapes, software)).collect();
     let timestamps = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
     if !measure || !timestamps {
         return lay_out(gpu, kernels, tables, &chosen);
@@ -95,7 +96,12 @@ fn tiles(stage: &Stage, tables: &Tables, shape: Option<Shape>) -> Vec<Tile> {
 }
 
 /// One buffer for all tiles, one binding into it for each dispatch.
-fn lay_out(gpu: &Gpu, kernels: &mut Kernels, tables: &Tables, shapes: &[Option<Shape>]) -> Result<Vec<Dispatch>> {
+fn lay_out(
+    gpu: &Gpu,
+    kernels: &mut Kernels,
+    tables: &Tables,
+    shapes: &[Option<Shape>],
+) -> Result<Vec<Dispatch>> {
     let used: Vec<Shape> = shapes.iter().copied().flatten().collect();
     kernels.compile(gpu, &used)?;
     let align = gpu.limits.min_storage_buffer_offset_alignment as usize / size_of::<Tile>();
@@ -121,7 +127,10 @@ fn lay_out(gpu: &Gpu, kernels: &mut Kernels, tables: &Tables, shapes: &[Option<S
             let tiles = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
                 layout: &kernels.tiles_layout,
-                entries: &[wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(binding) }],
+                entries: &[wgpu::BindGroupEntry {
+                    binding: 0,
+                    resource: wgpu::BindingResource::Buffer(binding),
+                }],
             });
             let lines = count.div_ceil(MAX_GROUPS);
             let groups = (count.div_ceil(lines.max(1)) as u32, lines as u32);
@@ -133,7 +142,12 @@ fn lay_out(gpu: &Gpu, kernels: &mut Kernels, tables: &Tables, shapes: &[Option<S
 }
 
 /// GPU time of each dispatch, in ticks, repeated so that its start and end weigh little.
-pub(crate) fn times(gpu: &Gpu, kernels: &Kernels, binds: &Binds<'_>, dispatches: &[Dispatch]) -> Result<Vec<u64>> {
+pub(crate) fn times(
+    gpu: &Gpu,
+    kernels: &Kernels,
+    binds: &Binds<'_>,
+    dispatches: &[Dispatch],
+) -> Result<Vec<u64>> {
     let count = 2 * dispatches.len() as u32;
     let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
         label: None,

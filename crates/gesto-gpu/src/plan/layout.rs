@@ -90,9 +90,8 @@ mod tests {
         arena.map(3, 3, 1);
         let plane = arena.map(4, 5, 17);
         assert_eq!(plane.pitch, 32);
-        let inside: Vec<usize> = (0..2)
-            .flat_map(|b| (0..4).flat_map(move |y| (0..5).map(move |x| plane.cell(b, y, x))))
-            .collect();
+        let inside: Vec<usize> =
+            (0..2).flat_map(|b| (0..4).flat_map(move |y| (0..5).map(move |x| plane.cell(b, y, x)))).collect();
         for (b, y, x) in [(0, 0, 0), (0, 3, 4), (1, 0, 4), (1, 3, 0), (1, 2, 2)] {
             for (dy, dx) in [(-1i64, -1i64), (-1, 1), (1, -1), (1, 1), (0, 1), (0, -1)] {
                 let (v, u) = (y as i64 + dy, x as i64 + dx);

@@ -150,7 +150,10 @@ fn inputs(op: &Op) -> Vec<ValueId> {
 }
 
 fn unsupported(name: &str, why: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("the network's layer {name:?} {why}, which the GPU unit does not do"))
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("the network's layer {name:?} {why}, which the GPU unit does not do"),
+    )
 }
 
 impl Lowering<'_> {
@@ -211,18 +214,29 @@ impl Lowering<'_> {
                 self.depth[output.index()] = before + 1;
             }
             Op::Add { a, b, .. } => {
-                let fits = |id: &ValueId| self.readers[id.index()] == 1 && matches!(self.writer.get(id), Some(Writer::Conv(_)));
+                let fits = |id: &ValueId| {
+                    self.readers[id.index()] == 1 && matches!(self.writer.get(id), Some(Writer::Conv(_)))
+                };
                 let (summand, conv) = if fits(b) { (*a, *b) } else { (*b, *a) };
                 let Some(&Writer::Conv(i)) = self.writer.get(&conv).filter(|_| fits(&conv)) else {
-                    return Err(unsupported(self.name(output), "adds maps of which none is only a convolution's"));
+                    return Err(unsupported(
+                        self.name(output),
+                        "adds maps of which none is only a convolution's",
+                    ));
                 };
                 let residual = self.run_of(summand)?;
                 let node = &mut self.convs[i];
                 let Target::Map(plane) = node.target else {
-                    return Err(unsupported(self.graph.value(output).name.as_str(), "adds to a head's output"));
+                    return Err(unsupported(
+                        self.graph.value(output).name.as_str(),
+                        "adds to a head's output",
+                    ));
                 };
                 if !plane.same_cells(&residual.plane) || node.depth <= self.depth[summand.index()] {
-                    return Err(unsupported(self.graph.value(output).name.as_str(), "adds maps of unlike layout"));
+                    return Err(unsupported(
+                        self.graph.value(output).name.as_str(),
+                        "adds maps of unlike layout",
+                    ));
                 }
                 node.residual = Some(residual);
                 self.runs[output.index()] = self.runs[conv.index()].take();
@@ -253,7 +267,9 @@ impl Lowering<'_> {
                 for &id in inputs {
                     for run in self.runs_of(id)? {
                         match runs.last_mut() {
-                            Some(last) if last.plane == run.plane && last.start + last.channels == run.start => {
+                            Some(last)
+                                if last.plane == run.plane && last.start + last.channels == run.start =>
+                            {
                                 last.channels += run.channels;
                             }
                             _ => runs.push(run),

@@ -60,7 +60,8 @@ pub(crate) fn pack(conv: &Conv, weights: &ConvWeights, inputs: &[Run], order: Bl
                     BlockOrder::OutputsTogether => k * BLOCK + n,
                     BlockOrder::InputsTogether => n * BLOCK + k,
                 };
-                packed[(s * outputs / BLOCK + block) * BLOCK * BLOCK + within] = weights.weight[o * row + source];
+                packed[(s * outputs / BLOCK + block) * BLOCK * BLOCK + within] =
+                    weights.weight[o * row + source];
             }
         }
     }
@@ -83,8 +84,9 @@ fn steps(conv: &Conv, inputs: &[Run]) -> Result<Vec<Sourced>> {
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     let at = |run: &Run, channel: usize, dy: i64, dx: i64| {
-        let elements =
-            run.plane.base as i64 + (run.start + channel) as i64 + (dy * run.plane.row as i64 + dx) * run.plane.pitch as i64;
+        let elements = run.plane.base as i64
+            + (run.start + channel) as i64
+            + (dy * run.plane.row as i64 + dx) * run.plane.pitch as i64;
         Step { offset: elements as u32, pitch: run.plane.pitch as u32 }
     };
     let mut steps = Vec::new();
@@ -109,7 +111,10 @@ fn steps(conv: &Conv, inputs: &[Run]) -> Result<Vec<Sourced>> {
                     let lanes = std::array::from_fn(|lane| {
                         (channel + lane < run.channels).then(|| (first + channel + lane) * taps + tap)
                     });
-                    steps.push(Sourced { step: at(run, channel, ky as i64 - reach, kx as i64 - reach), lanes });
+                    steps.push(Sourced {
+                        step: at(run, channel, ky as i64 - reach, kx as i64 - reach),
+                        lanes,
+                    });
                 }
             }
         }

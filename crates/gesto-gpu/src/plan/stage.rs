@@ -147,7 +147,9 @@ pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: Bloc
 }
 
 fn small(n: usize) -> Result<u32> {
-    u32::try_from(n).map_err(|_| Error::new(ErrorKind::Shape, "the network at this size and batch exceeds 32-bit offsets"))
+    u32::try_from(n).map_err(|_| {
+        Error::new(ErrorKind::Shape, "the network at this size and batch exceeds 32-bit offsets")
+    })
 }
 
 fn conv_job(t: &mut Tables, model: &Model, node: &ConvNode, batch: usize, order: BlockOrder) -> Result<()> {
@@ -155,7 +157,10 @@ fn conv_job(t: &mut Tables, model: &Model, node: &ConvNode, batch: usize, order:
     let packed = pack(conv, &model.weights(node.conv), &node.inputs, order)?;
     let input = node.inputs[0].plane;
     if node.inputs.iter().any(|run| !run.plane.same_cells(&input)) {
-        return Err(Error::new(ErrorKind::Unsupported, format!("{:?} reads maps of unlike layout", conv.name)));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{:?} reads maps of unlike layout", conv.name),
+        ));
     }
     let mut job = ConvJob {
         first_step: small(t.steps.len())?,
@@ -254,7 +259,9 @@ impl ConvJob {
     pub(crate) fn tiles(&self, job: usize, shape: Shape) -> impl Iterator<Item = Tile> {
         let blocks = (self.out_channels as usize).div_ceil(FRAGMENT);
         (0..self.fragments as usize).step_by(shape.rows * shape.tiles()).flat_map(move |fragment| {
-            (0..blocks).step_by(shape.columns).map(move |block| [job as u32, fragment as u32, block as u32, 0])
+            (0..blocks)
+                .step_by(shape.columns)
+                .map(move |block| [job as u32, fragment as u32, block as u32, 0])
         })
     }
 }

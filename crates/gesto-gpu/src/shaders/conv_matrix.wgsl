@@ -1,6 +1,6 @@
-// Convolution on the matrix units: f16 tiles of 16 x 16, f32 sums.
+// Convolution on the matrix units: f16 matrices, f32 sums.
 //
-// A team is one subgroup and makes ROWS x COLUMNS tiles in as many accumulators, straight from the buffers: the border of
+// A team is one subgroup and makes ROWS x COLUMNS blocks of 16 x 16 in accumulators, straight from the buffers: the border of
 // zeros makes sixteen neighbouring cells the rows of a tile, whatever the tap. With SPLIT > 1 that many teams share their
 // tiles, each taking a part of the steps; the rest of the TEAMS make further cells of the same channels.
 //

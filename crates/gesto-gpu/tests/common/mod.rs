@@ -15,12 +15,19 @@ pub(crate) fn adapter(test: &str) -> Adapter {
         return Adapter::Some;
     }
     assert!(std::env::var_os("GESTO_REQUIRE_GPU").is_none(), "{test}: no GPU adapter, but one is required");
-    println!("SKIPPED {test}: no Vulkan, Metal or DX12 adapter (package mesa-vulkan-drivers has a software one)");
+    println!(
+        "SKIPPED {test}: no Vulkan, Metal or DX12 adapter (package mesa-vulkan-drivers has a software one)"
+    );
     Adapter::None
 }
 
 /// A network of the shipped model, or `None`, said by name, where the machine cannot have it.
-pub(crate) fn network(test: &str, height: usize, width: usize, mut options: GpuOptions) -> Option<GpuNetwork> {
+pub(crate) fn network(
+    test: &str,
+    height: usize,
+    width: usize,
+    mut options: GpuOptions,
+) -> Option<GpuNetwork> {
     if adapter(test) == Adapter::None {
         return None;
     }
@@ -67,8 +74,9 @@ impl Rng {
 /// An RGB picture with smooth blobs and noise, so that every layer has something to do.
 pub(crate) fn picture(seed: u64, height: usize, width: usize) -> Vec<u8> {
     let mut rng = Rng::new(seed);
-    let waves: Vec<(f32, f32, f32)> =
-        (0..9).map(|_| (rng.below(100) as f32 / 400.0, rng.below(100) as f32 / 400.0, rng.below(100) as f32 / 15.0)).collect();
+    let waves: Vec<(f32, f32, f32)> = (0..9)
+        .map(|_| (rng.below(100) as f32 / 400.0, rng.below(100) as f32 / 400.0, rng.below(100) as f32 / 15.0))
+        .collect();
     let mut out = Vec::with_capacity(height * width * 3);
     for y in 0..height {
         for x in 0..width {
