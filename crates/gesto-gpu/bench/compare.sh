@@ -20,12 +20,12 @@ run() { # name, arguments of bench_gpu
     timeout 60 "$bench" --seconds 1 --model "$weights" $adapter --json "$out/$name.json" "$@" 2>&1 | tail -12
 }
 
-run gpu-320x224-b1 --size 320x224 --layers
+run gpu-320x224-b1 --size 320x224 --layers --check
 run gpu-320x224-b1-copy4 --size 320x224 --copy-threads 4
 run gpu-320x224-b64 --size 320x224 --batch 64 --copy-threads 8 --layers
 run gpu-256x128-b1 --size 256x128 --copy-threads 4
 run gpu-256x128-b64 --size 256x128 --batch 64 --copy-threads 8
-run gpu-320x224-b1-f16 --size 320x224 --arithmetic f16 --layers
+run gpu-320x224-b1-f16 --size 320x224 --arithmetic f16 --layers --check
 run gpu-320x224-b64-f16 --size 320x224 --batch 64 --copy-threads 8 --arithmetic f16
 run gpu-320x224-b1-f32 --size 320x224 --arithmetic f32
 for size in 320x224 256x128; do

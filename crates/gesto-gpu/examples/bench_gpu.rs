@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use gesto_engine::Model;
+use gesto_engine::{Model, reference};
 use gesto_gpu::{
     AdapterChoice, Arithmetic, Detections, Error, ExperimentalFeatures, Fit, Frame, GpuNetwork, GpuOptions,
     PixelFormat, Resize, Timing, View, Waiting,
@@ -44,6 +44,9 @@ struct Arguments {
     /// Choose each layer's kernel by rule of thumb instead of measuring.
     #[arg(long)]
     no_tune: bool,
+    /// First compare every feature map with the plain CPU evaluation, on this very device.
+    #[arg(long)]
+    check: bool,
     /// List every dispatch with its GPU time.
     #[arg(long)]
     layers: bool,
@@ -93,7 +96,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     options.experimental = allow_experimental();
 
     let bench = Bench { model: &model, height, width, pixels: &pixels, seconds: arguments.seconds };
-    let report = bench.all(&options, arguments.layers).map_err(|e| text(&e))?;
+    let mut report = bench.all(&options, arguments.layers).map_err(|e| text(&e))?;
+    if arguments.check {
+        report["check"] = bench.check(&options).map_err(|e| text(&e))?;
+    }
     let json = serde_json::to_string_pretty(&report).map_err(|e| text(&e))?;
     match &arguments.json {
         Some(path) if path.as_os_str() != "-" => {
@@ -182,6 +188,36 @@ impl Bench<'_> {
             "stages_us": stages,
             "layers": layers,
         }))
+    }
+
+    /// The map that differs most from the CPU's, in units of its own root mean square.
+    fn check(&self, options: &GpuOptions) -> Result<Value, Error> {
+        let mut options = options.clone();
+        (options.inspect, options.batch) = (true, 1);
+        let mut network = self.network(&options)?;
+        let rgb: Vec<u8> = self.pixels.iter().copied().take(self.height * self.width * 3).collect();
+        let frame = Frame::packed(&rgb, self.width, self.height, PixelFormat::Rgb);
+        network.detect(&[frame], &View::default(), &THRESHOLDS)?;
+        let wanted = reference::run(self.model, &rgb, self.height, self.width, reference::exact);
+        let values = &self.model.graph().values;
+        let mut worst = (0.0, "");
+        let mut compared = 0;
+        // The first value is the picture itself.
+        for ((got, wanted), value) in network.feature_maps(0)?.iter().zip(&wanted).zip(values).skip(1) {
+            let Some(got) = got else { continue };
+            let rms = (wanted.data.iter().map(|v| v * v).sum::<f32>() / wanted.data.len() as f32).sqrt();
+            let error = got.data.iter().zip(&wanted.data).map(|(a, b)| (a - b).abs() / rms);
+            let error = error.fold(0.0, |most: f32, e| if e > most || e.is_nan() { e } else { most });
+            compared += 1;
+            if error > worst.0 || error.is_nan() {
+                worst = (error, value.name.as_str());
+            }
+        }
+        eprintln!(
+            "{compared} feature maps compared with the CPU's; the worst, {}, is off by {:.1e}",
+            worst.1, worst.0
+        );
+        Ok(json!({"maps": compared, "worst": worst.1, "error": worst.0}))
     }
 
     fn network(&self, options: &GpuOptions) -> Result<GpuNetwork, Error> {

@@ -1,24 +1,31 @@
 //! A network on a GPU, ready to run frame after frame.
 
+mod inspect;
+mod record;
+mod results;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use gesto_engine::Model;
-use gesto_engine::model::{Head, ValueId};
-use gesto_engine::reference::Map;
+use gesto_engine::model::Head;
 use half::f16;
 
+pub(crate) use self::record::{Dispatch, record};
+
+use self::record::Recipe;
+use self::results::{HeadEntry, head_tables, make_slot};
 use crate::adapter::{self, AdapterSummary};
-use crate::detections::{Candidate, Detections, RECORD_HEAD, StageTimes, parse};
+use crate::detections::{Candidate, Detections, StageTimes, parse};
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Fit, Frame, Resize};
 use crate::kernels::Kernels;
 use crate::options::{Arithmetic, GpuOptions, Timing, Waiting};
-use crate::plan::lower::{Lowered, RawPlane, lower};
-use crate::plan::stage::{Shape, Stage, Tables, tables};
+use crate::plan::lower::{Lowered, lower};
+use crate::plan::stage::{Tables, tables};
 use crate::preprocess::{Geometry, Preprocess};
-use crate::slot::{Mapping, Queries, Slot, TIMESTAMPS};
+use crate::slot::{Mapping, Slot, TIMESTAMPS};
 use crate::tune;
 
 /// How a frame becomes the network's input.
@@ -32,55 +39,6 @@ pub struct View {
 
 /// The largest accepted input, in pixels: four times 4K.
 const MAX_PIXELS: usize = 4 * 3840 * 2160;
-
-/// One dispatch.
-#[derive(Debug, Clone)]
-pub(crate) struct Dispatch {
-    /// `None` for pools.
-    pub(crate) shape: Option<Shape>,
-    pub(crate) tiles: wgpu::BindGroup,
-    pub(crate) groups: (u32, u32),
-}
-
-/// The decoding kernel's head; the same fields stand in `decode.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct HeadEntry {
-    first_level: u32,
-    levels: u32,
-    classes: u32,
-    keypoints: u32,
-    anchors: u32,
-    record: u32,
-    quick: u32,
-    quick_base: u32,
-    rest_base: u32,
-    counter: u32,
-    limit: f32,
-    padding: u32,
-}
-
-/// The decoding kernel's level; the same fields stand in `decode.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct LevelEntry {
-    classes: [u32; 2],
-    boxes: [u32; 2],
-    points: [u32; 2],
-    first: u32,
-    height: u32,
-    width: u32,
-    stride: f32,
-}
-
-/// What a recorded submission does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Recipe {
-    slot: usize,
-    pictures: usize,
-    /// Starts from new frames, not from the pictures that are there.
-    upload: bool,
-}
 
 #[derive(Debug)]
 struct Pending {
@@ -284,45 +242,6 @@ impl GpuNetwork {
         &self.heads
     }
 
-    /// Each dispatch of the network in words: its layers, how the kernel divides them, workgroups, multiply-accumulates.
-    #[must_use]
-    pub fn describe(&self) -> Vec<String> {
-        let line = |(stage, dispatch): (&Stage, &Dispatch)| match stage {
-            Stage::Convs { jobs } => {
-                let shape = dispatch.shape.unwrap_or(Shape { teams: 0, split: 0, rows: 0, columns: 0 });
-                let macs: u64 = self.tables.macs[jobs.clone()].iter().sum();
-                format!(
-                    "{} | {} x {} cells by channels, {} teams, sums split {} ways | {} workgroups | {:.2} MMAC",
-                    self.tables.conv_names[jobs.clone()].join(" "),
-                    16 * shape.rows,
-                    16 * shape.columns,
-                    shape.teams,
-                    shape.split,
-                    dispatch.groups.0 * dispatch.groups.1,
-                    macs as f64 / 1e6
-                )
-            }
-            Stage::Pools { jobs } => format!("{} pools | {} workgroups", jobs.len(), dispatch.groups.0),
-        };
-        self.tables.stages.iter().zip(&self.dispatches).map(line).collect()
-    }
-
-    /// GPU time of each line of [`describe`](Self::describe), each dispatch repeated by itself; empty without timestamp
-    /// queries, which [`GpuOptions::tune`] or [`Timing::Stages`] ask for.
-    ///
-    /// # Errors
-    /// Device errors as in [`new`](Self::new).
-    pub fn profile(&self) -> Result<Vec<Duration>> {
-        if !self.gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Ok(Vec::new());
-        }
-        let binds = tune::Binds { conv: &self.conv_bind, pool: &self.pool_bind };
-        let period = f64::from(self.gpu.queue.get_timestamp_period());
-        let ticks = tune::times(&self.gpu, &self.kernels, &binds, &self.dispatches)?;
-        let one = |t: u64| Duration::from_nanos((t as f64 * period / tune::REPEATS as f64) as u64);
-        Ok(ticks.into_iter().map(one).collect())
-    }
-
     /// Frames to detections: [`submit`](Self::submit), then [`wait`](Self::wait).
     ///
     /// # Errors
@@ -459,71 +378,6 @@ impl GpuNetwork {
         self.gpu.check()
     }
 
-    /// Records a submission. None of its commands depends on the frames' contents.
-    fn encode(&self, recipe: Recipe) -> wgpu::CommandBuffer {
-        let Recipe { slot, pictures, upload } = recipe;
-        let slot = &self.slots[slot];
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.clear_buffer(&slot.counters, 0, None);
-        if let (true, Some(p), Some(from)) = (upload, &self.preprocess, &slot.upload) {
-            encoder.copy_buffer_to_buffer(from, 0, &p.frames, 0, (pictures * p.picture_bytes()) as u64);
-        }
-        // Timestamps are taken between passes; without them one pass holds everything.
-        let parts: &[&[Part]] = if slot.queries.is_some() {
-            &[&[Part::Resize], &[Part::Network], &[Part::Decode]]
-        } else {
-            &[&[Part::Resize, Part::Network, Part::Decode]]
-        };
-        for (i, parts) in parts.iter().enumerate() {
-            let writes = slot.queries.as_ref().map(|q| wgpu::ComputePassTimestampWrites {
-                query_set: &q.set,
-                beginning_of_pass_write_index: Some(2 * i as u32),
-                end_of_pass_write_index: Some(2 * i as u32 + 1),
-            });
-            let mut pass = encoder
-                .begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes });
-            for part in *parts {
-                match part {
-                    Part::Resize if upload => self.record_resize(&mut pass, pictures),
-                    Part::Resize => {}
-                    Part::Network => self.record_network(&mut pass),
-                    Part::Decode => self.record_decode(&mut pass, slot),
-                }
-            }
-        }
-        let counters = slot.counters.size();
-        encoder.copy_buffer_to_buffer(&slot.counters, 0, &slot.readback, 0, counters);
-        let stamps = if slot.queries.is_some() { 8 * u64::from(TIMESTAMPS) } else { 0 };
-        let quick = slot.readback.size() - counters - stamps;
-        encoder.copy_buffer_to_buffer(&slot.records, 0, &slot.readback, counters, quick);
-        if let Some(q) = &slot.queries {
-            encoder.resolve_query_set(&q.set, 0..TIMESTAMPS, &q.resolved, 0);
-            encoder.copy_buffer_to_buffer(&q.resolved, 0, &slot.readback, counters + quick, stamps);
-        }
-        encoder.finish()
-    }
-
-    fn record_resize(&self, pass: &mut wgpu::ComputePass<'_>, pictures: usize) {
-        let Some(p) = &self.preprocess else { return };
-        pass.set_pipeline(&self.kernels.resize[usize::from(p.nearest())]);
-        pass.set_bind_group(0, &p.bind, &[]);
-        let [x, y] = [self.width.div_ceil(16), self.height.div_ceil(8)].map(|n| n as u32);
-        pass.dispatch_workgroups(x, y, pictures as u32);
-    }
-
-    fn record_network(&self, pass: &mut wgpu::ComputePass<'_>) {
-        for dispatch in &self.dispatches {
-            record(&self.kernels, &self.conv_bind, &self.pool_bind, dispatch, pass);
-        }
-    }
-
-    fn record_decode(&self, pass: &mut wgpu::ComputePass<'_>, slot: &Slot) {
-        pass.set_pipeline(&self.kernels.decode);
-        pass.set_bind_group(0, &slot.decode, &[]);
-        let anchors = self.head_entries.iter().map(|h| h.anchors).max().unwrap_or(0);
-        pass.dispatch_workgroups(anchors.div_ceil(64), self.heads.len() as u32, self.batch as u32);
-    }
-
     /// The oldest submission's detections.
     ///
     /// # Errors
@@ -597,215 +451,4 @@ impl GpuNetwork {
         found.sort_unstable_by_key(|candidate| candidate.anchor);
         Ok(found)
     }
-
-    /// The feature map behind each value of the graph, for one picture of the last submission; `None` where a value was
-    /// fused into its reader. For tests and for comparing devices.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Input`] unless [`GpuOptions::inspect`] was set; device errors as in [`new`](Self::new).
-    pub fn feature_maps(&self, picture: usize) -> Result<Vec<Option<Map>>> {
-        if !self.inspect || picture >= self.batch {
-            return Err(Error::new(
-                ErrorKind::Input,
-                "the network was not built for inspection, or has no such picture",
-            ));
-        }
-        let bytes = self.gpu.read(&self.maps, 0, self.maps.size())?;
-        let maps: Vec<f32> = if self.arithmetic == Arithmetic::F32 {
-            bytemuck::pod_collect_to_vec(&bytes)
-        } else {
-            bytes.as_chunks().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()
-        };
-        let raw: Vec<f32> = bytemuck::pod_collect_to_vec(&self.gpu.read(&self.raw, 0, self.raw.size())?);
-        let mut found: Vec<Option<Map>> = self
-            .lowered
-            .runs
-            .iter()
-            .map(|runs| {
-                let runs = runs.as_ref()?;
-                let plane = runs.first()?.plane;
-                let mut map = Map::zeros(plane.height, plane.width, runs.iter().map(|r| r.channels).sum());
-                let mut cells = map.data.chunks_exact_mut(map.channels);
-                for (y, x) in (0..plane.height).flat_map(|y| (0..plane.width).map(move |x| (y, x))) {
-                    let mut rest = cells.next()?;
-                    for run in runs {
-                        let from =
-                            run.plane.base + run.plane.cell(picture, y, x) * run.plane.pitch + run.start;
-                        let (to, more) = rest.split_at_mut(run.channels);
-                        to.copy_from_slice(&maps[from..from + run.channels]);
-                        rest = more;
-                    }
-                }
-                Some(map)
-            })
-            .collect();
-        for (&id, plane) in &self.lowered.raw {
-            found[id.index()] = Some(raw_map(&raw, *plane, picture, self.channels(id)));
-        }
-        Ok(found)
-    }
-
-    fn channels(&self, id: ValueId) -> usize {
-        let levels = self.heads.iter().flat_map(|head| head.levels.iter().map(move |level| (head, level)));
-        for (head, level) in levels {
-            if level.classes == id {
-                return head.classes.len();
-            }
-            if level.keypoints == Some(id) {
-                return 3 * head.keypoints;
-            }
-        }
-        4 * gesto_engine::model::DFL_BINS
-    }
-}
-
-/// What a pass may hold.
-#[derive(Clone, Copy)]
-enum Part {
-    Resize,
-    Network,
-    Decode,
-}
-
-/// Records one dispatch of the network.
-pub(crate) fn record(
-    kernels: &Kernels,
-    conv: &wgpu::BindGroup,
-    pool: &wgpu::BindGroup,
-    dispatch: &Dispatch,
-    pass: &mut wgpu::ComputePass<'_>,
-) {
-    match dispatch.shape {
-        Some(shape) => {
-            pass.set_pipeline(kernels.conv(shape));
-            pass.set_bind_group(0, conv, &[]);
-        }
-        None => {
-            pass.set_pipeline(&kernels.pool);
-            pass.set_bind_group(0, pool, &[]);
-        }
-    }
-    pass.set_bind_group(1, &dispatch.tiles, &[]);
-    pass.dispatch_workgroups(dispatch.groups.0, dispatch.groups.1, 1);
-}
-
-fn raw_map(raw: &[f32], plane: RawPlane, picture: usize, channels: usize) -> Map {
-    let mut map = Map::zeros(plane.height, plane.width, channels);
-    let first = plane.base + picture * plane.height * plane.width * plane.pitch;
-    for (i, cell) in map.data.chunks_exact_mut(channels).enumerate() {
-        cell.copy_from_slice(&raw[first + i * plane.pitch..][..channels]);
-    }
-    map
-}
-
-/// Sizes of the result buffers, in words.
-struct Results {
-    counters: usize,
-    quick: usize,
-    all: usize,
-}
-
-fn head_tables(
-    model: &Model,
-    lowered: &Lowered,
-    height: usize,
-    width: usize,
-    batch: usize,
-    readback: usize,
-) -> (Vec<HeadEntry>, Vec<LevelEntry>, Results) {
-    let graph = model.graph();
-    let anchors = graph.anchor_points(height, width);
-    let quick = readback.min(anchors);
-    let record = |head: &Head| RECORD_HEAD + 3 * head.keypoints;
-    let quick_words: usize = graph.heads.iter().map(|head| batch * quick * record(head)).sum();
-    let (mut heads, mut levels) = (Vec::new(), Vec::new());
-    let (mut quick_base, mut rest_base) = (0, quick_words);
-    for (h, head) in graph.heads.iter().enumerate() {
-        heads.push(HeadEntry {
-            first_level: levels.len() as u32,
-            levels: head.levels.len() as u32,
-            classes: head.classes.len() as u32,
-            keypoints: head.keypoints as u32,
-            anchors: anchors as u32,
-            record: record(head) as u32,
-            quick: quick as u32,
-            quick_base: quick_base as u32,
-            rest_base: rest_base as u32,
-            counter: (h * batch) as u32,
-            limit: 0.0,
-            padding: 0,
-        });
-        quick_base += batch * quick * record(head);
-        rest_base += batch * (anchors - quick) * record(head);
-        let mut first = 0;
-        for level in &head.levels {
-            let place = |id: ValueId| {
-                let plane = lowered.raw[&id];
-                [plane.base as u32, plane.pitch as u32]
-            };
-            let plane = lowered.raw[&level.classes];
-            levels.push(LevelEntry {
-                classes: place(level.classes),
-                boxes: place(level.boxes),
-                points: level.keypoints.map_or([0, 0], place),
-                first,
-                height: plane.height as u32,
-                width: plane.width as u32,
-                stride: level.stride as f32,
-            });
-            first += (plane.height * plane.width) as u32;
-        }
-    }
-    let results = Results {
-        counters: (graph.heads.len() * batch).next_multiple_of(4),
-        quick: quick_words,
-        all: rest_base,
-    };
-    (heads, levels, results)
-}
-
-fn make_slot(
-    gpu: &Gpu,
-    kernels: &Kernels,
-    inputs: &[&wgpu::Buffer; 3],
-    results: &Results,
-    timed: bool,
-) -> Result<Slot> {
-    use wgpu::BufferUsages as U;
-    let counters =
-        gpu.buffer("counters", 4 * results.counters as u64, U::STORAGE | U::COPY_SRC | U::COPY_DST, false)?;
-    let records = gpu.buffer("records", 4 * results.all as u64, U::STORAGE | U::COPY_SRC, false)?;
-    let stamps = if timed { 8 * u64::from(TIMESTAMPS) } else { 0 };
-    let quick = 4 * results.quick as u64;
-    let readback = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("read-back"),
-        size: counters.size() + quick + stamps,
-        usage: U::MAP_READ | U::COPY_DST,
-        mapped_at_creation: false,
-    });
-    let queries = timed.then(|| Queries {
-        set: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-            label: None,
-            ty: wgpu::QueryType::Timestamp,
-            count: TIMESTAMPS,
-        }),
-        resolved: gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("timestamps"),
-            size: stamps,
-            usage: U::QUERY_RESOLVE | U::COPY_SRC,
-            mapped_at_creation: false,
-        }),
-    });
-    let decode = gpu.bind(&kernels.decode_layout, &[inputs[0], inputs[1], inputs[2], &counters, &records]);
-    gpu.check()?;
-    Ok(Slot {
-        upload: None,
-        upload_mapped: Mapping::done(),
-        counters,
-        records,
-        readback,
-        readback_mapped: Mapping::default(),
-        decode,
-        queries,
-    })
 }
