@@ -297,7 +297,9 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 fn row(name: &str, fps: f64, p50: Value, p99: Value, runs: usize) -> Value {
-    eprintln!("{name:40} {fps:10.0} frames/s   p50 {p50:>8.8} ms   p99 {p99:>8.8} ms   {runs} submissions");
+    let ms = |v: &Value| v.as_f64().map_or("-".to_owned(), |v| format!("{v:.3}"));
+    let (shown50, shown99) = (ms(&p50), ms(&p99));
+    eprintln!("{name:36} {fps:9.0} frames/s  p50 {shown50:>8} ms  p99 {shown99:>8} ms  {runs} submissions");
     json!({"name": name, "fps": fps, "p50_ms": p50, "p99_ms": p99, "submissions": runs})
 }
 

@@ -64,8 +64,8 @@ pub struct GpuOptions {
     /// Measure the kernels' variants on this device for each step of the network, and keep the fastest.
     /// Takes a moment at construction; without it a rule of thumb chooses.
     pub tune: bool,
-    /// Split each convolution's sum over this many teams of threads (1, 2, 4 or 8) instead of choosing; for tests.
-    pub split: Option<usize>,
+    /// Use one kernel for every convolution, by its number among the device's, instead of choosing; for tests.
+    pub kernel: Option<usize>,
     /// Keep every feature map readable through [`GpuNetwork::feature_maps`](crate::GpuNetwork::feature_maps).
     pub inspect: bool,
     /// Leave to use features that wgpu calls experimental; disabled unless the application says otherwise.
@@ -87,7 +87,7 @@ impl Default for GpuOptions {
             waiting: Waiting::Block,
             timing: Timing::Host,
             tune: false,
-            split: None,
+            kernel: None,
             inspect: false,
             experimental: wgpu::ExperimentalFeatures::disabled(),
         }

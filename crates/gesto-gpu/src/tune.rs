@@ -21,8 +21,8 @@ pub(crate) struct How {
     pub(crate) measure: bool,
     /// The device is software on the CPU, where splitting only costs.
     pub(crate) software: bool,
-    /// Not at all: this many ways.
-    pub(crate) split: Option<usize>,
+    /// Not at all: this one.
+    pub(crate) kernel: Option<usize>,
 }
 
 /// Workgroups that keep a large GPU busy; below, steps are split over more teams.
@@ -42,14 +42,13 @@ pub(crate) fn plan(
     binds: &Binds<'_>,
     how: How,
 ) -> Result<Vec<Dispatch>> {
-    let How { measure, software, split } = how;
+    let How { measure, software, kernel } = how;
     let mut shapes = kernels.shapes(gpu);
-    if let Some(split) = split {
-        shapes.retain(|shape| shape.split == split);
+    if let Some(number) = kernel {
+        shapes = shapes.get(number).into_iter().copied().collect();
     }
     if shapes.is_empty() {
-        let message = "the GPU has no kernel that splits a sum that way";
-        return Err(Error::new(ErrorKind::Unsupported, message));
+        return Err(Error::new(ErrorKind::Unsupported, "the GPU has no kernel of that number"));
     }
     let chosen: Vec<Option<Shape>> =
         tables.stages.iter().map(|s| rule(s, tables, &shapes, software)).collect();

@@ -64,12 +64,12 @@ fn every_map_agrees_in_f32() {
 /// f16 keeps 11 bits: 5e-4 a rounding; the deepest map is some fifty layers away.
 #[test]
 fn every_map_agrees_in_f16() {
-    compare_maps("every_map_agrees_in_f16", Arithmetic::F16, 6e-2);
+    compare_maps("every_map_agrees_in_f16", Arithmetic::F16, 4e-2);
 }
 
 #[test]
 fn every_map_agrees_on_matrix_units() {
-    compare_maps("every_map_agrees_on_matrix_units", Arithmetic::Matrix, 6e-2);
+    compare_maps("every_map_agrees_on_matrix_units", Arithmetic::Matrix, 4e-2);
 }
 
 /// The CPU's decoding of the GPU's own raw maps, in f64.
@@ -331,29 +331,30 @@ fn frames_in_flight_and_batches_give_what_single_frames_give() {
 }
 
 #[test]
-fn splitting_steps_over_teams_changes_nothing() {
-    let test = "splitting_steps_over_teams_changes_nothing";
-    let (height, width) = SIZE;
+fn every_kernel_gives_the_same() {
+    let test = "every_kernel_gives_the_same";
+    let (height, width) = (32, 64);
     let picture = picture(20, height, width);
     let frame = Frame::packed(&picture, width, height, PixelFormat::Rgb);
-    for arithmetic in [Arithmetic::F32, Arithmetic::Matrix] {
-        let mut maps = Vec::new();
-        for split in [1, 2, 4, 8] {
+    for (arithmetic, most) in [(Arithmetic::F32, 1e-4), (Arithmetic::Matrix, 3e-2)] {
+        let mut first: Option<Vec<Option<Map>>> = None;
+        let mut kernels = 0;
+        // Past the last kernel, and where matrix units are missing, construction says so.
+        for kernel in 0.. {
             let mut options = GpuOptions::default();
-            (options.arithmetic, options.inspect, options.split) = (arithmetic, true, Some(split));
+            (options.arithmetic, options.inspect, options.kernel) = (arithmetic, true, Some(kernel));
             let Some(mut network) = network(test, height, width, options) else { break };
             network.detect(&[frame], &View::default(), &[0.3, 0.5]).unwrap();
-            assert!(network.describe().iter().any(|line| line.contains(&format!("split {split} ways"))));
-            maps.push(network.feature_maps(0).unwrap());
-        }
-        for other in maps.iter().skip(1) {
-            for (a, b) in maps[0].iter().zip(other) {
+            let maps = network.feature_maps(0).unwrap();
+            let first = first.get_or_insert_with(|| maps.clone());
+            for (a, b) in first.iter().zip(&maps) {
                 let (Some(a), Some(b)) = (a, b) else { continue };
                 let error = relative(b, a);
-                let most = if arithmetic == Arithmetic::F32 { 1e-4 } else { 3e-2 };
-                assert!(error < most, "{arithmetic:?}: {error}");
+                assert!(error < most, "{arithmetic:?}, kernel {kernel}: {error}");
             }
+            kernels += 1;
         }
+        println!("{test}: {kernels} kernels with {arithmetic:?}");
     }
 }
 

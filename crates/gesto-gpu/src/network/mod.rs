@@ -103,7 +103,7 @@ impl GpuNetwork {
     pub fn new(model: &Model, height: usize, width: usize, options: &GpuOptions) -> Result<Self> {
         let graph = model.graph();
         let stride = graph.max_stride();
-        if height == 0 || width == 0 || !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
+        if height == 0 || width == 0 || height % stride != 0 || width % stride != 0 {
             let message = format!(
                 "a network input of {height} x {width} is not possible: both sides must be multiples of {stride}"
             );
@@ -163,7 +163,7 @@ impl GpuNetwork {
         let software = opened.summary.kind == "software";
         let dispatches = {
             let timing = tune::Binds { conv: &conv_bind, pool: &pool_bind };
-            let how = tune::How { measure: options.tune, software, split: options.split };
+            let how = tune::How { measure: options.tune, software, kernel: options.kernel };
             tune::plan(&gpu, &mut kernels, &tables, &timing, how)?
         };
         let copiers = match options.copy_threads {
