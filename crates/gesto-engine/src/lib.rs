@@ -2,7 +2,7 @@
 //!
 //! The way of the data: [`Model`] (a safetensors file, checked) -> [`Graph`](model::Graph) (layers as data)
 //! -> plan (buffers and steps for one input size and one instruction set) -> kernels. [`Network`] holds them
-//! together; [`reference`] is the same network evaluated plainly, for comparison.
+//! together; [`mod@reference`] is the same network evaluated plainly, for comparison.
 
 #![deny(unsafe_code)]
 
