@@ -12,6 +12,9 @@ const NAMES: Record<string, string> = {
   gpu: "GPU",
   letterbox: "Letterbox",
   stretch: "Stretch",
+  "cpu-bilinear": "Bilinear",
+  "cpu-nearest": "Nearest",
+  "cpu-area": "Area",
 };
 
 export class Controls {
