@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{bench, completions, detect, eval, man, model};
+use crate::commands::{bench, completions, detect, eval, live, man, model};
 
 /// Hand gestures and body keypoints from pictures, clips and cameras.
 ///
@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Find gestures and people in pictures and clips
     Detect(detect::Args),
+    /// Show gestures and people live in a browser
+    Live(Box<live::Args>),
     /// Measure speed on this machine
     Bench(bench::Args),
     /// Measure quality on pictures whose content is known

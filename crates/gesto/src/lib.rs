@@ -44,7 +44,7 @@ pub mod preprocess;
 pub mod record;
 
 pub use detection::{Detections, Hand, Label, Person, Timing};
-pub use detector::{Detector, DetectorBuilder};
+pub use detector::{Detector, DetectorBuilder, Thresholds};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, Orientation, PixelFormat, Plane, Rotation};
 pub use geometry::Rect;

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod detect;
 pub(crate) mod eval;
+pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod model;
 
@@ -18,6 +19,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<ExitCod
         Command::Detect(args) => detect::run(args, console),
         Command::Bench(args) => bench::run(args, console),
         Command::Eval(args) => eval::run(&args, console),
+        Command::Live(args) => live::run(&args, console),
         Command::Model(args) => model::run(args, console),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args, console),

@@ -26,10 +26,10 @@ pub struct DetectorBuilder {
     threads: Option<usize>,
     fit: Fit,
     resize: Resize,
-    confidence_hand: f32,
-    confidence_body: f32,
-    iou_hand: f32,
-    iou_body: f32,
+    pub(super) confidence_hand: f32,
+    pub(super) confidence_body: f32,
+    pub(super) iou_hand: f32,
+    pub(super) iou_body: f32,
     max_detections: usize,
     isa: Option<Isa>,
     head_mode: HeadMode,
@@ -163,6 +163,18 @@ impl DetectorBuilder {
     /// [`ErrorKind::Model`] for a model file that cannot be read, holds something else, or has a pose head without
     /// the 17 keypoints.
     pub fn build(self) -> Result<Detector> {
+        self.check()?;
+        let model = match &self.source {
+            ModelSource::Embedded => Arc::new(model::shipped()?),
+            ModelSource::File(path) => Arc::new(model::read(path)?),
+            ModelSource::Given(model) => Arc::clone(model),
+        };
+        let latency = self.pipeline(&model, self.thread_count())?;
+        Ok(Detector { settings: self, model, latency, throughput: Vec::new() })
+    }
+
+    /// Refuses thresholds outside 0 to 1.
+    pub(super) fn check(&self) -> Result<()> {
         for (name, value) in [
             ("hand confidence", self.confidence_hand),
             ("body confidence", self.confidence_body),
@@ -174,13 +186,7 @@ impl DetectorBuilder {
                 return Err(Error::new(ErrorKind::Config, message));
             }
         }
-        let model = match &self.source {
-            ModelSource::Embedded => Arc::new(model::shipped()?),
-            ModelSource::File(path) => Arc::new(model::read(path)?),
-            ModelSource::Given(model) => Arc::clone(model),
-        };
-        let latency = self.pipeline(&model, self.thread_count())?;
-        Ok(Detector { settings: self, model, latency, throughput: Vec::new() })
+        Ok(())
     }
 
     pub(super) fn thread_count(&self) -> usize {

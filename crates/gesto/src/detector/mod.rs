@@ -2,11 +2,13 @@
 
 mod builder;
 mod pipeline;
+mod thresholds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use builder::DetectorBuilder;
+pub use thresholds::Thresholds;
 
 use gesto_engine::Model;
 

@@ -89,6 +89,11 @@ impl Postprocessor {
         self.heads.iter().map(|head| &head.plan)
     }
 
+    /// The heads' settings, to change between frames.
+    pub fn plans_mut(&mut self) -> impl Iterator<Item = &mut HeadPlan> {
+        self.heads.iter_mut().map(|head| &mut head.plan)
+    }
+
     /// Turns `results`, one for each head, into detections in pixels of the frame that `mapping` belongs to.
     ///
     /// `out.hands` and `out.people` are replaced; `out.timing` is left alone.

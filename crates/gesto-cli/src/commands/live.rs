@@ -1,0 +1,265 @@
+//! `gesto live`: a web page that shows gestures and people in a camera's picture as they move.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use gesto::{Detector, Fit};
+use gesto_live::engine::DetectorBackend;
+use gesto_live::settings::Thresholds;
+use gesto_live::{Access, Config, Limits, Server, SourceConfig, Token};
+
+use crate::console::Console;
+use crate::values::{Size, fraction};
+
+/// Show gestures and people live in a browser
+///
+/// Starts a web server, on this machine only unless told otherwise, and prints its address. The page asks for the
+/// browser's camera; with --source it shows a camera, stream or clip of this machine instead. The same server offers an
+/// HTTP and WebSocket interface (see /v1/openapi.json).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Address and port to listen on; anything beyond this machine needs --token or --insecure
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7860")]
+    listen: SocketAddr,
+
+    /// Whose picture: the `browser`'s camera, or /dev/video0, rtsp://..., or a file of this machine
+    #[arg(long, value_name = "SOURCE", default_value = "browser")]
+    source: String,
+
+    /// The source is a mirror image, as some cameras deliver it
+    #[arg(long)]
+    source_mirrored: bool,
+
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
+
+    /// Network input; both sides are multiples of 32
+    #[arg(long, value_name = "HxW", default_value = "320x224", help_heading = "Network")]
+    size: Size,
+
+    /// How the picture is fitted to the network input
+    #[arg(long, value_parser = ["letterbox", "stretch"], default_value = "letterbox", help_heading = "Network")]
+    fit: String,
+
+    /// Threads of one frame [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Network")]
+    threads: Option<u16>,
+
+    /// Frames that are worked on at the same time, each with threads of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Network")]
+    workers: u16,
+
+    /// Model file (safetensors) instead of the embedded one
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    model: Option<PathBuf>,
+
+    /// Least probability of a gesture
+    #[arg(long, value_name = "P", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    conf_hand: f32,
+
+    /// Least probability of a person
+    #[arg(long, value_name = "P", default_value = "0.5", value_parser = fraction, help_heading = "Thresholds")]
+    conf_body: f32,
+
+    /// Overlap (IoU) above which the weaker of two equal gestures is dropped
+    #[arg(long, value_name = "IOU", default_value = "0.4", value_parser = fraction, help_heading = "Thresholds")]
+    iou_hand: f32,
+
+    /// Overlap (IoU) above which the weaker of two people is dropped
+    #[arg(long, value_name = "IOU", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    iou_body: f32,
+
+    /// Token that everybody has to show; `auto` makes one [default: the environment's GESTO_TOKEN]
+    #[arg(long, value_name = "TOKEN", help_heading = "Access")]
+    token: Option<String>,
+
+    /// Listen beyond this machine without a token
+    #[arg(long, help_heading = "Access")]
+    insecure: bool,
+
+    /// Another name under which the server may be reached, such as a proxy's (repeatable)
+    #[arg(long, value_name = "NAME", help_heading = "Access")]
+    allow_host: Vec<String>,
+
+    /// An origin whose pages may use the server, such as https://example.org (repeatable)
+    #[arg(long, value_name = "ORIGIN", help_heading = "Access")]
+    allow_origin: Vec<String>,
+
+    /// Most streams at the same time
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=4096), help_heading = "Limits")]
+    max_streams: u16,
+
+    /// Most connections at the same time
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    max_connections: u16,
+
+    /// Most frames a second of one stream
+    #[arg(long, value_name = "N", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..=1000), help_heading = "Limits")]
+    max_fps: u16,
+
+    /// Largest body of a request in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
+    max_body: u16,
+
+    /// Seconds after which a stream that sends nothing is closed
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Limits")]
+    idle: u16,
+}
+
+pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let config = config(args)?;
+    let backend = backend(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // The network's threads do the work; the sockets need little.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the server's threads")?;
+    runtime.block_on(async {
+        let token = config.access.token.clone();
+        let server = Server::bind(config, Arc::new(backend)).await.map_err(|error| anyhow!("{error}"))?;
+        let address = page_address(server.address(), token.as_ref());
+        // Standard output: `gesto live | head -1` gives scripts the address.
+        println!("{address}");
+        console.detail("gesto live listens; Ctrl-C ends it");
+        if args.open
+            && let Err(error) = open::that_detached(&address)
+        {
+            console.error(&anyhow!("the browser did not open: {error}"));
+        }
+        server.run(ended()).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn config(args: &Args) -> anyhow::Result<Config> {
+    // The environment is not in the list of processes, as arguments are.
+    let from_environment = std::env::var("GESTO_TOKEN").ok().filter(|text| !text.is_empty());
+    let token = match args.token.as_deref().or(from_environment.as_deref()) {
+        None => None,
+        Some("auto") => Some(Token::random()),
+        Some(text) => Some(Token::new(text).context("--token")?),
+    };
+    let source = (args.source != "browser")
+        .then(|| SourceConfig { input: args.source.as_str().into(), mirrored: args.source_mirrored });
+    if let Some(SourceConfig { input: gesto_media::source::Input::File(path), .. }) = &source {
+        // A camera or an address may come and go; a file that is not there is a mistake.
+        anyhow::ensure!(path.is_file(), "--source {}: there is no such file", path.display());
+    }
+    let limits = Limits {
+        streams: args.max_streams.into(),
+        connections: args.max_connections.into(),
+        connections_per_address: usize::from(args.max_connections).div_ceil(2),
+        fps: args.max_fps.into(),
+        body_bytes: usize::from(args.max_body) << 20,
+        idle: std::time::Duration::from_secs(args.idle.into()),
+        ..Limits::default()
+    };
+    let access = Access {
+        token,
+        insecure: args.insecure,
+        hosts: args.allow_host.clone(),
+        origins: args.allow_origin.clone(),
+    };
+    let config = Config { listen: args.listen, access, limits, source, workers: args.workers.into() };
+    config.check().map_err(|error| anyhow!("{error} (--token auto, or --insecure)"))?;
+    Ok(config)
+}
+
+/// Sizes that the page offers beside the chosen one: the seed's two, and one for people far away.
+const SIZES: [[u32; 2]; 3] = [[320, 224], [256, 128], [640, 448]];
+
+fn backend(args: &Args) -> anyhow::Result<DetectorBackend> {
+    let side = |side: usize| u32::try_from(side).context("--size is too large");
+    let mut sizes = vec![[side(args.size.height)?, side(args.size.width)?]];
+    sizes.extend(SIZES);
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let threads = args.threads.map_or(cores.div_ceil(args.workers.into()), usize::from);
+    let template = Detector::builder().model(crate::weights::load(args.model.as_deref())?).threads(threads);
+    let fit = if args.fit == "stretch" { Fit::Stretch } else { Fit::Letterbox };
+    let thresholds = Thresholds {
+        conf_hand: args.conf_hand,
+        conf_body: args.conf_body,
+        iou_hand: args.iou_hand,
+        iou_body: args.iou_body,
+    };
+    DetectorBackend::new(template, fit, &sizes, thresholds).map_err(|error| anyhow!("{error}"))
+}
+
+/// The address to type: that of this machine when the server listens on all of its own.
+fn page_address(listen: SocketAddr, token: Option<&Token>) -> String {
+    let mut shown = listen;
+    if listen.ip().is_unspecified() {
+        shown.set_ip(if listen.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    match token {
+        Some(token) => format!("http://{shown}/login?token={}", token.as_str()),
+        None => format!("http://{shown}/"),
+    }
+}
+
+/// Waits for Ctrl-C or the system's wish that we end.
+async fn ended() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler for signals the server runs until it is killed.
+    if interrupted.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn parse(flags: &[&str]) -> Args {
+        let line = ["gesto", "live"].iter().chain(flags);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Live(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn beyond_this_machine_a_token_is_asked_for() {
+        assert!(config(&parse(&[])).is_ok());
+        let error = config(&parse(&["--listen", "0.0.0.0:7860"])).unwrap_err().to_string();
+        assert!(error.contains("--token") && error.contains("--insecure"), "{error}");
+        assert!(config(&parse(&["--listen", "0.0.0.0:7860", "--insecure"])).is_ok());
+        assert!(config(&parse(&["--listen", "0.0.0.0:7860", "--token", "auto"])).is_ok());
+        assert!(config(&parse(&["--token", "short"])).is_err());
+        assert!(config(&parse(&["--source", "/no/such/clip.mp4"])).is_err());
+        assert!(config(&parse(&["--allow-origin", "example.org"])).is_err());
+    }
+
+    #[test]
+    fn the_address_can_be_typed() {
+        let token = Token::new("0123456789abcdef").unwrap();
+        assert_eq!(page_address("127.0.0.1:7860".parse().unwrap(), None), "http://127.0.0.1:7860/");
+        assert_eq!(
+            page_address("0.0.0.0:80".parse().unwrap(), Some(&token)),
+            "http://127.0.0.1:80/login?token=0123456789abcdef"
+        );
+        assert_eq!(page_address("[::]:80".parse().unwrap(), None), "http://[::1]:80/");
+    }
+}

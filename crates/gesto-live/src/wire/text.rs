@@ -1,0 +1,113 @@
+//! The JSON messages of a stream.
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Change, Settings};
+
+/// Whose frames a stream shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The client's.
+    Browser,
+    /// The server's source.
+    Source,
+}
+
+/// What streams of this server may ask for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Choices {
+    /// Heights and widths of the network's input.
+    pub sizes: Vec<[u32; 2]>,
+    /// Ways to fit a frame into the input.
+    pub fits: Vec<String>,
+    /// Ways to resize a frame.
+    pub resizes: Vec<String>,
+    /// Compute units.
+    pub units: Vec<String>,
+}
+
+/// The limits that a client had better know.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StreamLimits {
+    /// Most bytes of one message.
+    pub message_bytes: usize,
+    /// Most pixels of one frame.
+    pub pixels: u64,
+    /// Most frames a second.
+    pub fps: u32,
+}
+
+/// What the server is and offers; the body of `/v1/info`, and part of a stream's greeting.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Greeting {
+    /// Version of the stream protocol.
+    pub protocol: u8,
+    /// Name and version of the server.
+    pub server: String,
+    /// Whose frames streams show.
+    pub mode: Mode,
+    /// The server's source, as its user named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Names of the hand classes, in the order of their numbers.
+    pub gestures: Vec<String>,
+    /// Names of a person's keypoints, in order.
+    pub keypoints: Vec<String>,
+    /// What settings may say.
+    pub choices: Choices,
+    /// Limits.
+    pub limits: StreamLimits,
+    /// Settings that a new stream starts with.
+    pub settings: Settings,
+}
+
+/// A text message of the server.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ServerText<'a> {
+    /// The first message of a stream.
+    Hello {
+        /// The stream's number, as metrics and events name it.
+        stream: u64,
+        /// What the server is and offers.
+        #[serde(flatten)]
+        greeting: &'a Greeting,
+    },
+    /// The settings in force.
+    Settings {
+        /// All of them.
+        settings: &'a Settings,
+    },
+    /// How the server's source does.
+    Source {
+        /// `connecting`, `playing`, `lost` or `ended`.
+        state: &'a str,
+        /// One sentence, empty while it plays.
+        message: &'a str,
+    },
+    /// A text message that could not be followed; the stream goes on.
+    Error {
+        /// For programs.
+        kind: &'a str,
+        /// One sentence.
+        message: &'a str,
+    },
+}
+
+impl ServerText<'_> {
+    /// The message as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists: nothing that JSON could not hold.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// A text message of a client.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum ClientText {
+    /// Other settings; what is not named stays.
+    Settings(Change),
+}

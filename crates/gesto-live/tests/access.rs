@@ -1,0 +1,139 @@
+//! Who is let in: Host, Origin, token; and what every answer carries.
+
+#![forbid(unsafe_code)]
+
+mod support;
+
+use gesto_live::{Config, Server, Token};
+use support::{Running, TestBackend, next_text};
+
+const TOKEN: &str = "0123456789-abcdef";
+
+async fn with_token() -> Running {
+    let mut config = Config::loopback(0);
+    config.access.token = Some(Token::new(TOKEN).unwrap());
+    Running::start(config).await
+}
+
+#[tokio::test]
+async fn a_rebound_name_is_refused_everywhere() {
+    let server = Running::start(Config::loopback(0)).await;
+    for path in ["/", "/v1/info", "/healthz", "/metrics", "/v1/events", "/assets/app.js", "/nothing"] {
+        let answer = server.request("GET", path, &[("Host", "evil.example")], b"").await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert_eq!(answer.json()["error"]["kind"], "host");
+    }
+    assert_eq!(server.raw(b"GET /v1/info HTTP/1.1\r\nConnection: close\r\n\r\n").await.status, 400);
+    let two = "GET /v1/info HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.raw(two.as_bytes()).await.status, 400);
+    let whole = "GET http://evil.example/v1/info HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(server.raw(whole.as_bytes()).await.status, 400);
+    assert_eq!(server.request("GET", "/v1/info", &[("Host", "localhost:1")], b"").await.status, 200);
+}
+
+#[tokio::test]
+async fn allowed_names_and_origins_are_let_in() {
+    let mut config = Config::loopback(0);
+    config.access.hosts = vec!["camera.example".to_owned()];
+    config.access.origins = vec!["https://app.example".to_owned()];
+    let server = Running::start(config).await;
+    assert_eq!(server.request("GET", "/v1/info", &[("Host", "camera.example")], b"").await.status, 200);
+    assert_eq!(
+        server.request("GET", "/v1/info", &[("Origin", "https://app.example")], b"").await.status,
+        200
+    );
+    assert_eq!(
+        server.request("GET", "/v1/info", &[("Origin", "https://other.example")], b"").await.status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_get_no_websocket_and_no_post() {
+    let server = Running::start(Config::loopback(0)).await;
+    for origin in ["http://evil.example", "null", "http://localhost:1"] {
+        assert!(server.open_with(&[("origin", origin.to_owned())]).await.is_err(), "{origin}");
+        let answer = server.request("POST", "/v1/detect", &[("Origin", origin)], b"x").await;
+        assert_eq!(
+            (answer.status, answer.json()["error"]["kind"].as_str()),
+            (403, Some("origin")),
+            "{origin}"
+        );
+    }
+    let mut own = server.open_with(&[("origin", format!("http://{}", server.address))]).await.unwrap();
+    assert_eq!(next_text(&mut own).await["type"], "hello");
+    let image = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors")];
+    assert_eq!(server.request("GET", "/v1/video", &image, b"").await.status, 403);
+    assert!(server.metric("gesto_denied_total{reason=\"origin\"}").await >= 7.0);
+}
+
+#[tokio::test]
+async fn with_a_token_nothing_is_shown_without_it() {
+    let server = with_token().await;
+    let bearer = format!("Bearer {TOKEN}");
+    for path in ["/", "/v1/info", "/v1/events", "/v1/openapi.json", "/metrics", "/assets/app.js"] {
+        for wrong in ["", "Bearer wrong-wrong-wrong", "Basic 0123456789-abcdef", "Bearer"] {
+            let answer = server.request("GET", path, &[("Authorization", wrong)], b"").await;
+            assert_eq!(answer.status, 401, "{path} {wrong:?}");
+        }
+        if path != "/v1/events" {
+            assert_eq!(
+                server.request("GET", path, &[("Authorization", &bearer)], b"").await.status,
+                200,
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(server.request("POST", "/v1/detect", &[], b"x").await.status, 401);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert!(server.open_with(&[]).await.is_err());
+    assert!(server.open_with(&[("authorization", bearer)]).await.is_ok());
+    assert!(server.open_with(&[("cookie", format!("gesto_token={TOKEN}"))]).await.is_ok());
+    assert!(server.open_with(&[("cookie", "gesto_token=wrong".to_owned())]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use() {
+    let server = with_token().await;
+    let page = server.request("GET", "/", &[("Accept", "text/html")], b"").await;
+    assert_eq!(page.status, 401);
+    assert!(page.text().contains("<form method=\"post\""), "a person gets a form");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let wrong = server.request("POST", "/login", &form, b"token=wrong").await;
+    assert_eq!((wrong.status, wrong.header("set-cookie")), (401, ""));
+    let body = format!("token={TOKEN}");
+    for answer in [
+        server.request("POST", "/login", &form, body.as_bytes()).await,
+        server.get(&format!("/login?token={TOKEN}")).await,
+    ] {
+        assert_eq!((answer.status, answer.header("location")), (303, "./"));
+        let cookie = answer.header("set-cookie");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        let value = cookie.split(';').next().unwrap();
+        assert_eq!(server.request("GET", "/v1/info", &[("Cookie", value)], b"").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn every_answer_forbids_framing_and_foreign_use() {
+    let server = Running::start(Config::loopback(0)).await;
+    for path in ["/", "/v1/info", "/nothing", "/assets/app.js", "/healthz"] {
+        let answer = server.get(path).await;
+        assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin", "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+    let page = server.get("/").await;
+    let tag = page.header("etag").to_owned();
+    assert_eq!(server.request("GET", "/", &[("If-None-Match", &tag)], b"").await.status, 304);
+}
+
+#[tokio::test]
+async fn beyond_loopback_it_does_not_start_without_a_token() {
+    let mut config = Config::loopback(0);
+    config.listen = "0.0.0.0:0".parse().unwrap();
+    let backend = std::sync::Arc::new(TestBackend::new(std::time::Duration::ZERO));
+    let error = Server::bind(config, backend).await.err().unwrap().to_string();
+    assert!(error.contains("token"), "{error}");
+}

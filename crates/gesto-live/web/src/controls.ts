@@ -1,0 +1,93 @@
+// The panel's forms: detection settings of the server, camera and way of sending.
+
+import { fillSelect } from "./dom";
+import type { Hello, Settings } from "./protocol";
+
+type Choice = "size" | "unit" | "resize" | "fit";
+type Slider = "conf_hand" | "conf_body" | "iou_hand" | "iou_body";
+const SLIDERS: readonly Slider[] = ["conf_hand", "conf_body", "iou_hand", "iou_body"];
+
+const NAMES: Record<string, string> = {
+  cpu: "CPU",
+  gpu: "GPU",
+  letterbox: "Letterbox",
+  stretch: "Stretch",
+  "cpu-bilinear": "Bilinear",
+  "cpu-nearest": "Nearest",
+  "cpu-area": "Area",
+};
+
+export class Controls {
+  constructor(
+    private readonly form: HTMLFormElement,
+    private readonly change: (settings: Partial<Settings>) => void,
+    keypointScore: number,
+    keypointChange: (score: number) => void,
+  ) {
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("change", (event) => this.changed(event.target as HTMLInputElement | HTMLSelectElement));
+    form.addEventListener("input", (event) => this.showValue(event.target as HTMLInputElement));
+    const keypoint = this.field("keypoint");
+    keypoint.value = String(keypointScore);
+    this.showValue(keypoint);
+    keypoint.addEventListener("input", () => keypointChange(keypoint.valueAsNumber));
+  }
+
+  /** What the server offers. */
+  offer(hello: Hello): void {
+    const { choices, settings } = hello;
+    const named = (values: readonly string[]): (readonly [string, string])[] =>
+      values.map((value) => [value, NAMES[value] ?? value] as const);
+    const sizes = choices.sizes.map((size) => [size.join("x"), size.join(" × ")] as const);
+    fillSelect(this.select("size"), sizes, settings.size.join("x"));
+    fillSelect(this.select("unit"), named(choices.units), settings.unit);
+    fillSelect(this.select("resize"), named(choices.resizes), settings.resize);
+    fillSelect(this.select("fit"), named(choices.fits), settings.fit);
+    this.show(settings);
+  }
+
+  /** What is in force. */
+  show(settings: Settings): void {
+    this.select("size").value = settings.size.join("x");
+    this.select("unit").value = settings.unit;
+    this.select("resize").value = settings.resize;
+    this.select("fit").value = settings.fit;
+    this.field("hands").checked = settings.hands;
+    this.field("body").checked = settings.body;
+    for (const name of SLIDERS) {
+      const slider = this.field(name);
+      slider.value = String(settings[name]);
+      this.showValue(slider);
+    }
+  }
+
+  private changed(field: HTMLInputElement | HTMLSelectElement): void {
+    const { name, value } = field;
+    if (name === "size") {
+      const [height = 0, width = 0] = value.split("x").map(Number);
+      this.change({ size: [height, width] });
+    } else if (name === "hands" || name === "body") {
+      this.change({ [name]: (field as HTMLInputElement).checked });
+    } else if ((SLIDERS as readonly string[]).includes(name)) {
+      this.change({ [name]: Number(value) });
+    } else if (name !== "keypoint") {
+      this.change({ [name]: value });
+    }
+  }
+
+  private showValue(field: HTMLInputElement): void {
+    if (field.type !== "range") return;
+    const text = field.valueAsNumber.toFixed(2);
+    const output = field.parentElement?.querySelector("output");
+    if (output) output.textContent = text;
+    field.setAttribute("aria-valuetext", text);
+  }
+
+  private select(name: Choice): HTMLSelectElement {
+    return this.form.elements.namedItem(name) as HTMLSelectElement;
+  }
+
+  private field(name: string): HTMLInputElement {
+    return this.form.elements.namedItem(name) as HTMLInputElement;
+  }
+}
