@@ -106,7 +106,6 @@ pub fn export(model: &Model, options: &Options) -> Result<Vec<u8>> {
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(nodes.finish("gesto")?),
         metadata_props: metadata(model, options, &placement),
-        ..Default::default()
     };
     Ok(file.encode_to_vec())
 }
