@@ -103,7 +103,7 @@ impl GpuNetwork {
     pub fn new(model: &Model, height: usize, width: usize, options: &GpuOptions) -> Result<Self> {
         let graph = model.graph();
         let stride = graph.max_stride();
-        if height == 0 || width == 0 || height % stride != 0 || width % stride != 0 {
+        if height == 0 || width == 0 || !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
             let message = format!(
                 "a network input of {height} x {width} is not possible: both sides must be multiples of {stride}"
             );
