@@ -145,7 +145,7 @@ def main() -> None:
 
         def everything() -> None:
             resident.copy_(pinned, non_blocking=True)
-            rgb = resident[..., [2, 1, 0]].permute(0, 3, 1, 2).half()
+            rgb = resident[..., :3].flip(-1).permute(0, 3, 1, 2).half()
             x = F.interpolate(rgb, (height, width), mode="bilinear", align_corners=False) / 255
             found = network(x.contiguous(memory_format=torch.channels_last))
             if not results:
