@@ -52,3 +52,8 @@ impl Console {
         }
     }
 }
+
+/// `1 frame`, `2 frames`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}

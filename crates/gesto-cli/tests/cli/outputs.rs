@@ -140,6 +140,10 @@ fn model_info_tells_layers_shapes_and_work() {
     assert_eq!(info["anchor_points"], 1470);
     assert_eq!(info["heads"][0]["classes"].as_array().unwrap().len(), 19);
     let layers = info["layers"].as_array().unwrap();
+    let isa = info["isa"].as_str().unwrap();
+    for layer in layers.iter().filter(|layer| layer["macs"].as_u64() > Some(0)) {
+        assert!(layer["kernel"].as_str().is_some_and(|kernel| kernel.starts_with(isa)), "{layer}");
+    }
     for key in ["parameters", "macs"] {
         let sum: u64 = layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum();
         assert_eq!(info[key], json!(sum), "{key} of the layers add up");

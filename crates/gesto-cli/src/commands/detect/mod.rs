@@ -21,14 +21,14 @@ use gesto_media::source::{self, Info, Input, Kind, Shot};
 
 pub(crate) use args::{Args, FitArg};
 
-use crate::console::Console;
+use crate::console::{Console, counted};
 use crate::interrupt;
 use crate::progress::Progress;
 use feed::{Feed, Message, Stream};
 use output::{Item, Outputs, STDOUT};
 use save::{Saved, Saving};
 use stages::StageTimes;
-use summary::{Summary, counted};
+use summary::Summary;
 
 pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     let inputs = source::expand(&args.inputs, false);

@@ -5,6 +5,8 @@ use std::fmt;
 
 use gesto::record::Line;
 
+use crate::console::counted;
+
 /// What one input showed.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
@@ -71,11 +73,6 @@ impl fmt::Display for Summary {
         }
         write!(f, "  {}", found.join(", "))
     }
-}
-
-/// `1 frame`, `2 frames`.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
-//! `gesto model info`: the network layer by layer.
+//! `gesto model info`: the network layer by layer, and the kernel that runs each here.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gesto_engine::Model;
 use gesto_engine::model::{Graph, Op, ValueId};
+use gesto_engine::network::StepInfo;
+use gesto_engine::{Model, Network, Options};
 use serde::Serialize;
 
+use crate::console::counted;
 use crate::values::Size;
 use crate::weights;
 
-/// Print layers, shapes, multiply-accumulates and parameters
+/// Print layers, shapes, multiply-accumulates, parameters and kernels
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Model to look into instead of the embedded one
@@ -30,7 +32,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
-    let info = Info::new(&model, args.size);
+    let network = Network::new(&model, args.size.height, args.size.width, &Options::default())?;
+    let info = Info::new(&model, args.size, &network);
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer(&mut out, &info).map_err(io::Error::from)?;
@@ -50,6 +53,8 @@ struct Info<'a> {
     /// Multiply-accumulates of one frame with every branch computed everywhere.
     macs: usize,
     anchor_points: usize,
+    /// The instruction set whose kernels run.
+    isa: &'static str,
     heads: Vec<HeadInfo<'a>>,
     metadata: BTreeMap<&'a str, &'a str>,
     layers: Vec<Layer<'a>>,
@@ -73,11 +78,16 @@ struct Layer<'a> {
     output: [usize; 3],
     parameters: usize,
     macs: usize,
+    /// What runs it; none for a view into another map and for work done within a neighbour's kernel.
+    kernel: Option<String>,
+    /// Computed only around anchor points whose class passes its threshold.
+    lazy: bool,
 }
 
 impl<'a> Info<'a> {
-    fn new(model: &'a Model, size: Size) -> Self {
+    fn new(model: &'a Model, size: Size, network: &Network) -> Self {
         let graph = model.graph();
+        let steps = network.steps();
         let Size { height, width } = size;
         // Only the description of the heads repeats what `heads` already says.
         let metadata = model.metadata().iter().filter(|(key, _)| *key != "heads");
@@ -87,13 +97,14 @@ impl<'a> Info<'a> {
             parameters: graph.parameters(),
             macs: graph.macs(height, width),
             anchor_points: graph.anchor_points(height, width),
+            isa: network.isa().name(),
             heads: graph
                 .heads
                 .iter()
                 .map(|head| HeadInfo { name: &head.name, classes: &head.classes, keypoints: head.keypoints })
                 .collect(),
             metadata: metadata.map(|(key, value)| (key.as_str(), value.as_str())).collect(),
-            layers: graph.ops.iter().map(|op| Layer::new(graph, op, size)).collect(),
+            layers: graph.ops.iter().map(|op| Layer::new(graph, op, size, &steps)).collect(),
         }
     }
 
@@ -101,7 +112,7 @@ impl<'a> Info<'a> {
         let width = self.layers.iter().map(|layer| layer.name.len()).max().unwrap_or(0);
         writeln!(
             out,
-            "{:width$}  {:14} {:>14} {:>14} {:>10} {:>12}",
+            "{:width$}  {:14} {:>14} {:>14} {:>10} {:>12}  kernel",
             "layer", "op", "input", "output", "parameters", "MACs"
         )?;
         for layer in &self.layers {
@@ -111,17 +122,23 @@ impl<'a> Info<'a> {
             };
             writeln!(
                 out,
-                "{:width$}  {:14} {input:>14} {:>14} {:>10} {:>12}",
+                "{:width$}  {:14} {input:>14} {:>14} {:>10} {:>12}  {}{}",
                 layer.name,
                 layer.op,
                 shape(layer.output),
                 layer.parameters,
-                layer.macs
+                layer.macs,
+                layer.kernel.as_deref().unwrap_or("-"),
+                if layer.lazy { ", lazy" } else { "" }
             )?;
         }
-        writeln!(out)?;
+        writeln!(
+            out,
+            "\n-: a view into another map, or done within a neighbour's kernel; lazy: only around anchor points whose class \
+             passes its threshold\n"
+        )?;
         for head in &self.heads {
-            write!(out, "head {}: {} classes", head.name, head.classes.len())?;
+            write!(out, "head {}: {}", head.name, counted(head.classes.len() as u64, "class", "classes"))?;
             if head.keypoints > 0 {
                 write!(out, ", {} keypoints", head.keypoints)?;
             }
@@ -129,18 +146,19 @@ impl<'a> Info<'a> {
         }
         writeln!(
             out,
-            "{} x {}: {:.3} GMAC a frame, {} anchor points, {:.3} M parameters",
+            "{} x {}: {:.3} GMAC a frame, {} anchor points, {:.3} M parameters, {} kernels",
             self.height,
             self.width,
             self.macs as f64 / 1e9,
             self.anchor_points,
-            self.parameters as f64 / 1e6
+            self.parameters as f64 / 1e6,
+            self.isa
         )
     }
 }
 
 impl<'a> Layer<'a> {
-    fn new(graph: &'a Graph, op: &Op, size: Size) -> Self {
+    fn new(graph: &'a Graph, op: &Op, size: Size, steps: &[StepInfo]) -> Self {
         let shape = |id: ValueId| {
             let value = graph.value(id);
             [value.channels, size.height / value.stride, size.width / value.stride]
@@ -161,8 +179,25 @@ impl<'a> Layer<'a> {
             Op::Upsample { input, .. } => ("upsample x2".to_owned(), vec![shape(*input)], 0, 0),
             Op::MaxPool { size, input, .. } => (format!("max pool {size}x{size}"), vec![shape(*input)], 0, 0),
         };
-        Self { name: &graph.value(op.output()).name, op: text, inputs, output, parameters, macs }
+        let name = graph.value(op.output()).name.as_str();
+        let (kernel, lazy) = match op {
+            Op::Conv { .. } => kernel(steps, name),
+            // The plan runs a chain of pools as one step.
+            Op::MaxPool { .. } => (steps.iter().find(|s| s.macs == 0).map(|s| s.kernel.clone()), false),
+            _ => (None, false),
+        };
+        Self { name, op: text, inputs, output, parameters, macs, kernel, lazy }
     }
+}
+
+/// The kernel of a convolution. A step may compute several convolutions at once, and one over a concatenation may be
+/// several steps, one for each part.
+fn kernel(steps: &[StepInfo], name: &str) -> (Option<String>, bool) {
+    let mut steps = steps.iter().filter(|step| step.name.split(" + ").any(|part| part == name)).peekable();
+    let lazy = steps.peek().is_some_and(|step| step.lazy);
+    let mut kernels: Vec<&str> = steps.map(|step| step.kernel.as_str()).collect();
+    kernels.dedup();
+    (Some(kernels.join(" + ")).filter(|kernels| !kernels.is_empty()), lazy)
 }
 
 fn shape([channels, height, width]: [usize; 3]) -> String {

@@ -17,7 +17,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Print layers, shapes, multiply-accumulates and parameters
+    /// Print layers, shapes, multiply-accumulates, parameters and kernels
     Info(info::Args),
     /// Write the network as a file for other runtimes
     Export(export::Args),
