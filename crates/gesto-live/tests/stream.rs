@@ -79,7 +79,7 @@ async fn a_stream_of_costly_frames_does_not_hold_up_another() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Its own frame and the one that was being worked on; the rest is a busy machine's.
-    assert!(worst < Duration::from_millis(300), "{worst:?}");
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
     flood.abort();
 }
 
