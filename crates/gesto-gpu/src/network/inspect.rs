@@ -39,7 +39,7 @@ impl GpuNetwork {
     }
 
     /// GPU time of each line of [`describe`](Self::describe), each dispatch repeated by itself; empty without timestamp
-    /// queries, which [`GpuOptions::tune`] or [`Timing::Stages`] ask for.
+    /// queries, which [`GpuOptions::tune`](crate::GpuOptions::tune) or [`Timing::Stages`](crate::Timing::Stages) ask for.
     ///
     /// # Errors
     /// Device errors as in [`new`](Self::new).
@@ -58,7 +58,7 @@ impl GpuNetwork {
     /// fused into its reader. For tests and for comparing devices.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] unless [`GpuOptions::inspect`] was set; device errors as in [`new`](Self::new).
+    /// [`ErrorKind::Input`] unless [`GpuOptions::inspect`](crate::GpuOptions::inspect) was set; device errors as in [`new`](Self::new).
     pub fn feature_maps(&self, picture: usize) -> Result<Vec<Option<Map>>> {
         if !self.inspect || picture >= self.batch {
             return Err(Error::new(
