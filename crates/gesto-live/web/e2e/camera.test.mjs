@@ -105,6 +105,7 @@ describe("with a camera", { timeout: 10 * PATIENCE }, () => {
     const before = await frames();
     await page.waitForTimeout(1000);
     assert.equal(await frames(), before);
+    assert.equal((await skeletonPixels(page)) > 100, true, "the skeleton stays on the picture");
     await page.keyboard.press("Space");
     await until("frames again", async () => (await frames()) > before);
   });

@@ -12,7 +12,6 @@ const browser = await startBrowser();
 try {
   for (const [name, gesture, options] of [
     ["live-dark.png", "like", { colorScheme: "dark" }],
-    ["live-light.png", "peace", { colorScheme: "light" }],
     ["live-phone.png", "like", { colorScheme: "dark", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
   ]) {
     const { page, context } = await openPage(browser, server.url, options);

@@ -116,6 +116,7 @@ describe("motion", () => {
     expect(motion.at(300)?.opacity).toBe(1);
     expect(motion.at(600)?.opacity).toBeCloseTo(0.5);
     expect(motion.at(900)).toBeNull();
+    expect(motion.at(900, true)?.opacity).toBe(1);
   });
 
   it("measures overlap", () => {

@@ -142,8 +142,9 @@ class App {
     switch (message.type) {
       case "result": {
         const answer = this.pump.answered(message.result.id);
-        if (this.paused) return;
-        this.resultArrived(message.result, answer?.roundTripMs ?? null);
+        // The frame that was under way when the picture was stopped still belongs to it.
+        if (this.paused) this.view.result(this.asShown(message.result));
+        else this.resultArrived(message.result, answer?.roundTripMs ?? null);
         break;
       }
       case "picture":
@@ -161,11 +162,15 @@ class App {
     this.panel.dropped(this.pump.dropped + this.serverDrops);
   }
 
-  private resultArrived(answer: Result, roundTripMs: number | null): void {
-    // The server answers in pixels of the frame that it saw; here they become those of the picture that is shown.
+  /** The server answers in pixels of the frame that it saw; here they become those of the picture that is shown. */
+  private asShown(answer: Result): Result {
     // One's own frames go mirrored as they are shown; the server's pictures are mirrored for the display alone.
     const flip = this.mode === "source" ? this.mirrored : answer.mirrored !== this.mirrored;
-    const result = flip ? mirrorResult(answer) : answer;
+    return flip ? mirrorResult(answer) : answer;
+  }
+
+  private resultArrived(answer: Result, roundTripMs: number | null): void {
+    const result = this.asShown(answer);
     this.lastResult = result;
     this.serverDrops += result.dropped;
     this.view.result(result);
@@ -295,6 +300,7 @@ class App {
 
   private pause(paused: boolean): void {
     this.paused = paused;
+    this.view.held = paused;
     const button = byId("pause");
     button.setAttribute("aria-pressed", String(paused));
     button.querySelector("use")?.setAttribute("href", paused ? "#i-play" : "#i-pause");

@@ -35,11 +35,11 @@ export class Motion {
     this.arrivedAt = now;
   }
 
-  /** The scene to draw at `now`; null when there is nothing. */
-  at(now: number): Scene | null {
+  /** The scene to draw at `now`, null when there is nothing; over a picture that is `held` it does not fade. */
+  at(now: number, held = false): Scene | null {
     const { target } = this;
     if (!target) return null;
-    const opacity = 1 - Math.min(1, Math.max(0, now - this.arrivedAt - FADE_AFTER_MS) / FADE_MS);
+    const opacity = held ? 1 : 1 - Math.min(1, Math.max(0, now - this.arrivedAt - FADE_AFTER_MS) / FADE_MS);
     if (opacity === 0) return null;
     const step = this.glide ? 1 - Math.exp(-(now - this.steppedAt) / GLIDE_MS) : 1;
     this.steppedAt = now;

@@ -17,6 +17,8 @@ export class View {
   private readonly motion: Motion;
   private picture: Picture | null = null;
   private running = false;
+  /** The picture stands still, so what is drawn over it stays. */
+  held = false;
   /** Keeps the canvas's resolution, as a recording of it wants. */
   frozen = false;
 
@@ -65,7 +67,7 @@ export class View {
     ctx.setTransform(mirrored ? -1 : 1, 0, 0, 1, mirrored ? canvas.width : 0, 0);
     ctx.drawImage(source, 0, 0, canvas.width, canvas.height);
     ctx.setTransform(1, 0, 0, 1, 0, 0);
-    const scene = this.motion.at(performance.now());
+    const scene = this.motion.at(performance.now(), this.held);
     if (scene) drawOverlay(ctx, scene, canvas.width, canvas.height, this.options());
   }
 
