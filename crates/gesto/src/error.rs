@@ -12,6 +12,10 @@ pub enum ErrorKind {
     Model,
     /// A setting outside its range, such as a network size that is no multiple of 32.
     Config,
+    /// A compute unit that this machine, or this build of the library, does not have.
+    Unit,
+    /// A compute unit that failed at work: lost, reset, out of memory.
+    UnitFailed,
 }
 
 /// An error of this crate.
@@ -33,6 +37,11 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self { kind, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// Whether another unit could do what this one did not.
+    pub(crate) fn is_of_unit(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unit | ErrorKind::UnitFailed)
     }
 
     /// The class of the error.

@@ -1,4 +1,4 @@
-//! Real-time hand gestures and people with their keypoints, from one network, on the CPU.
+//! Real-time hand gestures and people with their keypoints, from one network, on the CPU, on a GPU, or through ONNX Runtime.
 //!
 //! The way of the data: [`Frame`] -> [`preprocess`] -> network (`gesto-engine`) -> [`postprocess`] (decode,
 //! NMS) -> [`Detections`]. [`Detector`] owns all of it:
@@ -42,13 +42,16 @@ pub mod model;
 pub mod postprocess;
 pub mod preprocess;
 pub mod record;
+pub mod unit;
 
 pub use detection::{Detections, Hand, Label, Person, Timing};
-pub use detector::{Detector, DetectorBuilder, Thresholds};
+pub use detector::{Detector, DetectorBuilder, HeadInfo, Thresholds};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, Orientation, PixelFormat, Plane, Rotation};
 pub use geometry::Rect;
 pub use gesto_engine::{HeadMode, Isa, Model};
 pub use gesture::Gesture;
 pub use keypoint::{KEYPOINTS, Keypoint, KeypointName, SKELETON};
+pub use postprocess::PostProcessing;
 pub use preprocess::{Fit, Resize};
+pub use unit::Unit;

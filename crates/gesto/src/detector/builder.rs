@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gesto_engine::model::Head;
 use gesto_engine::{HeadMode, Isa, Model, Network, Options};
 
-use super::Detector;
-use super::pipeline::Pipeline;
+use super::units::Pipeline;
+use super::units::cpu::{Cpu, Lane};
+use super::{Detector, HeadInfo};
 use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gesture::Gesture;
 use crate::keypoint::KEYPOINTS;
 use crate::model;
-use crate::postprocess::{HeadKind, HeadPlan, Postprocessor};
+use crate::postprocess::{HeadKind, HeadPlan, PostProcessing, Postprocessor};
 use crate::preprocess::{Fit, Preprocessor, Resize};
+use crate::unit::Unit;
 
 /// Settings of a [`Detector`]; each has a default.
 ///
@@ -34,6 +35,9 @@ pub struct DetectorBuilder {
     isa: Option<Isa>,
     head_mode: HeadMode,
     source: ModelSource,
+    pub(super) unit: Unit,
+    pub(super) unit_fallback: Option<Unit>,
+    post_processing: Option<PostProcessing>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +63,9 @@ impl Default for DetectorBuilder {
             isa: None,
             head_mode: HeadMode::Lazy,
             source: ModelSource::Embedded,
+            unit: Unit::Cpu,
+            unit_fallback: None,
+            post_processing: None,
         }
     }
 }
@@ -156,12 +163,34 @@ impl DetectorBuilder {
         self
     }
 
+    /// What runs the network. Default [`Unit::Cpu`].
+    #[must_use]
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// The unit that takes over when the chosen one is not to be had, or fails at work: a graphics processor that is
+    /// lost or out of memory. [`Detector::fallen_back`] tells why it did. Default: none, so that this is an error.
+    #[must_use]
+    pub fn unit_fallback(mut self, unit: Unit) -> Self {
+        self.unit_fallback = Some(unit);
+        self
+    }
+
+    /// Who turns the network's maps into candidates. Default: what suits the unit.
+    #[must_use]
+    pub fn post_processing(mut self, place: PostProcessing) -> Self {
+        self.post_processing = Some(place);
+        self
+    }
+
     /// Checks the settings, loads the network and plans it.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a setting outside its range, such as a size that is no multiple of 32;
     /// [`ErrorKind::Model`] for a model file that cannot be read, holds something else, or has a pose head without
-    /// the 17 keypoints.
+    /// the 17 keypoints; [`ErrorKind::Unit`] when the machine or this build of the library lacks the unit.
     pub fn build(self) -> Result<Detector> {
         self.check()?;
         let model = match &self.source {
@@ -169,8 +198,27 @@ impl DetectorBuilder {
             ModelSource::File(path) => Arc::new(model::read(path)?),
             ModelSource::Given(model) => Arc::clone(model),
         };
-        let latency = self.pipeline(&model, self.thread_count())?;
-        Ok(Detector { settings: self, model, latency, throughput: Vec::new() })
+        let heads = model.graph().heads.iter().map(HeadInfo::from).collect();
+        let (pipeline, unit, fallen_back) = match (self.pipeline(&self.unit, &model), &self.unit_fallback) {
+            (Err(error), Some(other)) if error.is_of_unit() => {
+                (self.pipeline(other, &model)?, other.clone(), Some(error))
+            }
+            (pipeline, _) => (pipeline?, self.unit.clone(), None),
+        };
+        Ok(Detector { settings: self, model, heads, pipeline, unit, fallen_back })
+    }
+
+    /// Plans `model` on `unit`.
+    pub(super) fn pipeline(&self, unit: &Unit, model: &Model) -> Result<Box<dyn Pipeline>> {
+        match unit {
+            Unit::Cpu => self.cpu(model),
+            Unit::Gpu(_) | Unit::Ort(_) => {
+                let feature = if matches!(unit, Unit::Gpu(_)) { "gpu" } else { "ort" };
+                let message =
+                    format!("unit {unit} is not part of this program: it was built without {feature}");
+                Err(Error::new(ErrorKind::Unit, message))
+            }
+        }
     }
 
     /// Refuses thresholds outside 0 to 1.
@@ -193,28 +241,42 @@ impl DetectorBuilder {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
     }
 
-    fn pipeline(&self, model: &Model, threads: usize) -> Result<Pipeline> {
+    fn cpu(&self, model: &Model) -> Result<Box<dyn Pipeline>> {
+        if self.post_processing == Some(PostProcessing::Gpu) {
+            let message = "post-processing on the gpu needs a unit gpu";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let threads = self.thread_count();
         let mut options = Options::default();
         options.threads = threads;
         options.heads = self.head_mode;
         options.isa = self.isa;
         let network = Network::new(model, self.height, self.width, &options)?;
-        let heads: Vec<_> = network.heads().iter().map(|head| self.plan(head)).collect::<Result<_>>()?;
-        let thresholds = heads.iter().map(|plan| match plan.kind {
-            HeadKind::Hands(_) => self.confidence_hand,
-            HeadKind::People => self.confidence_body,
-        });
-        Ok(Pipeline {
-            thresholds: thresholds.collect(),
+        let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
+        let (postprocessor, thresholds) = self.postprocessor(&heads)?;
+        let lane = Lane {
+            thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
             preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, self.resize),
-            postprocessor: Postprocessor::new(heads, self.max_detections),
+            postprocessor,
             network,
-        })
+        };
+        Ok(Box::new(Cpu::new(lane, threads)))
     }
 
-    fn plan(&self, head: &Head) -> Result<HeadPlan> {
+    /// What makes detections of these heads' results, and the least probability for each head.
+    fn postprocessor(&self, heads: &[HeadInfo]) -> Result<(Postprocessor, Vec<f32>)> {
+        let plans: Vec<_> = heads.iter().map(|head| self.plan(head)).collect::<Result<_>>()?;
+        let thresholds = plans.iter().map(|plan| match plan.kind {
+            HeadKind::Hands(_) => self.confidence_hand,
+            HeadKind::People => self.confidence_body,
+        });
+        let thresholds = thresholds.collect();
+        Ok((Postprocessor::new(plans, self.max_detections), thresholds))
+    }
+
+    fn plan(&self, head: &HeadInfo) -> Result<HeadPlan> {
         let kind = match head.keypoints {
             0 => {
                 let classes = head.classes.iter().map(|name| (Gesture::from_name(name), Label::new(name)));

@@ -1,31 +1,51 @@
 //! The detector: one call from a frame to its hands and people.
 
 mod builder;
-mod pipeline;
 mod thresholds;
+mod units;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use builder::DetectorBuilder;
 pub use thresholds::Thresholds;
 
 use gesto_engine::Model;
+use gesto_engine::model::Head;
 
 use crate::detection::Detections;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
-use pipeline::Pipeline;
+use crate::unit::Unit;
+use units::Pipeline;
 
 /// Finds hands and people in frames. One size of network input, any size of frame.
 #[derive(Debug)]
 pub struct Detector {
     settings: DetectorBuilder,
     model: Arc<Model>,
-    /// One frame on all threads.
-    latency: Pipeline,
-    /// One frame a thread; made by the first batch.
-    throughput: Vec<Pipeline>,
+    heads: Vec<HeadInfo>,
+    pipeline: Box<dyn Pipeline>,
+    /// The unit that `pipeline` runs on.
+    unit: Unit,
+    /// Why that is not the one of the settings.
+    fallen_back: Option<Error>,
+}
+
+/// What one head of a network finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadInfo {
+    /// Its name in the model, such as `hand`.
+    pub name: String,
+    /// Names of its classes, in the order of their numbers.
+    pub classes: Vec<String>,
+    /// Keypoints of each detection: 17 for people, 0 for hands.
+    pub keypoints: usize,
+}
+
+impl From<&Head> for HeadInfo {
+    fn from(head: &Head) -> Self {
+        Self { name: head.name.clone(), classes: head.classes.clone(), keypoints: head.keypoints }
+    }
 }
 
 impl Detector {
@@ -35,10 +55,11 @@ impl Detector {
         DetectorBuilder::default()
     }
 
-    /// What one frame shows; all threads work on it.
+    /// What one frame shows, as soon as the unit can tell: on the CPU all threads work on it.
     ///
     /// # Errors
-    /// When the unit that runs the network fails; the CPU never does.
+    /// [`ErrorKind::UnitFailed`](crate::ErrorKind::UnitFailed) when the unit fails and no other may take over
+    /// ([`DetectorBuilder::unit_fallback`]); the CPU never does.
     pub fn detect(&mut self, frame: &Frame<'_>) -> Result<Detections> {
         let mut out = Detections::default();
         self.detect_into(frame, &mut out)?;
@@ -50,48 +71,61 @@ impl Detector {
     /// # Errors
     /// As [`detect`](Self::detect).
     pub fn detect_into(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()> {
-        self.latency.detect(frame, out);
-        Ok(())
+        match self.pipeline.detect(frame, out) {
+            Err(error) => {
+                self.fall_back(error)?;
+                self.pipeline.detect(frame, out)
+            }
+            done => done,
+        }
     }
 
-    /// What each frame shows, in order; each thread works on frames of its own.
+    /// What each frame shows, in order; on the CPU each thread works on frames of its own.
     ///
     /// Faster than frame after frame, at a higher latency. The first call plans one network for each thread.
     ///
     /// # Errors
     /// As [`detect`](Self::detect).
     pub fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
-        let workers = self.settings.thread_count().min(frames.len());
-        while self.throughput.len() < workers {
-            self.throughput.push(self.latency.fork(1));
+        match self.pipeline.detect_batch(frames) {
+            Err(error) => {
+                self.fall_back(error)?;
+                self.pipeline.detect_batch(frames)
+            }
+            done => done,
         }
-        let next = AtomicUsize::new(0);
-        let mut results = vec![Detections::default(); frames.len()];
-        let work = |pipeline: &mut Pipeline| {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(frame) = frames.get(index) else { return done };
-                let mut out = Detections::default();
-                pipeline.detect(frame, &mut out);
-                done.push((index, out));
+    }
+
+    /// Lets the other unit take over from one that failed, or gives its error back.
+    fn fall_back(&mut self, error: Error) -> Result<()> {
+        let other = self.settings.unit_fallback.clone().filter(|other| *other != self.unit);
+        match other {
+            Some(other) if error.is_of_unit() => {
+                self.pipeline = self.settings.pipeline(&other, &self.model)?;
+                self.unit = other;
+                self.fallen_back = Some(error);
+                Ok(())
             }
-        };
-        std::thread::scope(|scope| {
-            let (first, rest) = match self.throughput[..workers].split_first_mut() {
-                Some(split) => split,
-                None => return,
-            };
-            let handles: Vec<_> = rest.iter_mut().map(|pipeline| scope.spawn(|| work(pipeline))).collect();
-            let mut done = work(first);
-            for handle in handles {
-                done.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            for (index, out) in done {
-                results[index] = out;
-            }
-        });
-        Ok(results)
+            _ => Err(error),
+        }
+    }
+
+    /// The unit that runs the network: the one asked for, unless another has taken over.
+    #[must_use]
+    pub fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    /// Why another unit than the one asked for runs the network; `None` when it does not.
+    #[must_use]
+    pub fn fallen_back(&self) -> Option<&Error> {
+        self.fallen_back.as_ref()
+    }
+
+    /// What the network finds, in the order of its heads.
+    #[must_use]
+    pub fn heads(&self) -> &[HeadInfo] {
+        &self.heads
     }
 
     /// The network that runs.
@@ -103,7 +137,7 @@ impl Detector {
     /// Height and width of the network's input in pixels.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        (self.latency.network.height(), self.latency.network.width())
+        self.pipeline.size()
     }
 
     /// The settings that this detector was built from.

@@ -1,9 +1,8 @@
 //! Thresholds that change between frames.
 
 use super::Detector;
-use super::pipeline::Pipeline;
 use crate::error::Result;
-use crate::postprocess::HeadKind;
+use crate::postprocess::{HeadKind, Postprocessor};
 
 /// What a detector keeps; see the setters of the same names in [`DetectorBuilder`](super::DetectorBuilder).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,18 +30,19 @@ impl Detector {
         settings.iou_body = thresholds.iou_body;
         settings.check()?;
         self.settings = settings;
-        for pipeline in self.throughput.iter_mut().chain([&mut self.latency]) {
-            apply(pipeline, &thresholds);
-        }
+        self.pipeline.set_thresholds(&thresholds);
         Ok(())
     }
 }
 
-fn apply(pipeline: &mut Pipeline, thresholds: &Thresholds) {
-    for (plan, confidence) in pipeline.postprocessor.plans_mut().zip(&mut pipeline.thresholds) {
-        (*confidence, plan.iou) = match plan.kind {
-            HeadKind::Hands(_) => (thresholds.confidence_hand, thresholds.iou_hand),
-            HeadKind::People => (thresholds.confidence_body, thresholds.iou_body),
-        };
+impl Thresholds {
+    /// Hands each head what is meant for its kind: the overlap to `postprocessor`, the probability to `confidences`.
+    pub(super) fn apply(&self, postprocessor: &mut Postprocessor, confidences: &mut [f32]) {
+        for (plan, confidence) in postprocessor.plans_mut().zip(confidences) {
+            (*confidence, plan.iou) = match plan.kind {
+                HeadKind::Hands(_) => (self.confidence_hand, self.iou_hand),
+                HeadKind::People => (self.confidence_body, self.iou_body),
+            };
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod decode;
 pub mod nms;
+mod place;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::gesture::Gesture;
 use crate::keypoint::{KEYPOINTS, Keypoint, KeypointName};
 use crate::preprocess::Mapping;
 pub use nms::{Nms, Scored};
+pub use place::PostProcessing;
 
 /// One head's results for one frame, whoever computed them. Coordinates are pixels of the network's input.
 pub trait HeadResults: Sync {

@@ -1,0 +1,127 @@
+//! The processor's way: preprocess -> network of `gesto-engine` -> decode -> NMS.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use gesto_engine::Network;
+
+use super::Pipeline;
+use crate::detection::Detections;
+use crate::detector::Thresholds;
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::postprocess::Postprocessor;
+use crate::postprocess::decode::EngineHead;
+use crate::preprocess::Preprocessor;
+
+/// Frames on the processor: one on all threads, or one a thread.
+#[derive(Debug)]
+pub(in crate::detector) struct Cpu {
+    latency: Lane,
+    /// Made by the first batch.
+    throughput: Vec<Lane>,
+    threads: usize,
+}
+
+impl Cpu {
+    /// `lane` has a network of `threads` threads.
+    pub(in crate::detector) fn new(lane: Lane, threads: usize) -> Self {
+        Self { latency: lane, throughput: Vec::new(), threads }
+    }
+}
+
+impl Pipeline for Cpu {
+    fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()> {
+        self.latency.detect(frame, out);
+        Ok(())
+    }
+
+    fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
+        let workers = self.threads.min(frames.len());
+        while self.throughput.len() < workers {
+            self.throughput.push(self.latency.fork(1));
+        }
+        let next = AtomicUsize::new(0);
+        let mut results = vec![Detections::default(); frames.len()];
+        let work = |lane: &mut Lane| {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(frame) = frames.get(index) else { return done };
+                let mut out = Detections::default();
+                lane.detect(frame, &mut out);
+                done.push((index, out));
+            }
+        };
+        std::thread::scope(|scope| {
+            let (first, rest) = match self.throughput[..workers].split_first_mut() {
+                Some(split) => split,
+                None => return,
+            };
+            let handles: Vec<_> = rest.iter_mut().map(|lane| scope.spawn(|| work(lane))).collect();
+            let mut done = work(first);
+            for handle in handles {
+                done.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            for (index, out) in done {
+                results[index] = out;
+            }
+        });
+        Ok(results)
+    }
+
+    fn set_thresholds(&mut self, thresholds: &Thresholds) {
+        for lane in self.throughput.iter_mut().chain([&mut self.latency]) {
+            thresholds.apply(&mut lane.postprocessor, &mut lane.thresholds);
+        }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.latency.network.height(), self.latency.network.width())
+    }
+}
+
+/// A planned network with all that surrounds it.
+#[derive(Debug)]
+pub(in crate::detector) struct Lane {
+    pub(in crate::detector) preprocessor: Preprocessor,
+    pub(in crate::detector) network: Network,
+    pub(in crate::detector) postprocessor: Postprocessor,
+    /// Least probability for each head.
+    pub(in crate::detector) thresholds: Vec<f32>,
+    /// Input pixels per cell of each level; the heads share them.
+    pub(in crate::detector) strides: Vec<usize>,
+}
+
+impl Lane {
+    /// Another lane with the same weights and settings, for frames at the same time.
+    fn fork(&self, threads: usize) -> Self {
+        Self {
+            preprocessor: self.preprocessor.clone(),
+            network: self.network.fork(threads),
+            postprocessor: self.postprocessor.clone(),
+            thresholds: self.thresholds.clone(),
+            strides: self.strides.clone(),
+        }
+    }
+
+    fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
+        let start = Instant::now();
+        let mapping = self.preprocessor.run(frame, self.network.input_mut());
+        let resized = Instant::now();
+        let outputs = self.network.run(&self.thresholds);
+        let modelled = Instant::now();
+        let head = |h: usize| EngineHead { output: outputs.head(h), strides: &self.strides };
+        // One or two heads is what the family has; more take the heap.
+        let post = match self.thresholds.len() {
+            1 => self.postprocessor.run(&[head(0)], &mapping, out),
+            2 => self.postprocessor.run(&[head(0), head(1)], &mapping, out),
+            n => self.postprocessor.run(&(0..n).map(head).collect::<Vec<_>>(), &mapping, out),
+        };
+        out.timing.resize = resized - start;
+        out.timing.model = modelled - resized;
+        out.timing.decode = post.decode;
+        out.timing.nms = post.nms;
+        out.timing.total = start.elapsed();
+    }
+}

@@ -1,0 +1,33 @@
+//! One frame's way through a compute unit, one file a unit.
+
+pub(super) mod cpu;
+
+use std::fmt;
+
+use super::Thresholds;
+use crate::detection::Detections;
+use crate::error::Result;
+use crate::frame::Frame;
+
+/// A planned network on some unit with all that surrounds it: frame -> preprocess -> network -> decode -> NMS. Every
+/// buffer is kept between frames.
+pub(super) trait Pipeline: fmt::Debug + Send {
+    /// What one frame shows, as soon as the unit can tell. Replaces what `out` held; `out.timing` tells each stage.
+    fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()>;
+
+    /// What each frame shows, in order, as fast as the unit can do many.
+    fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
+        let one = |frame| {
+            let mut out = Detections::default();
+            self.detect(frame, &mut out)?;
+            Ok(out)
+        };
+        frames.iter().map(one).collect()
+    }
+
+    /// Keeps to these from the next frame on.
+    fn set_thresholds(&mut self, thresholds: &Thresholds);
+
+    /// Height and width of the network's input in pixels.
+    fn size(&self) -> (usize, usize);
+}
