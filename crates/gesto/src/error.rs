@@ -16,6 +16,9 @@ pub enum ErrorKind {
     Unit,
     /// A compute unit that failed at work: lost, reset, out of memory.
     UnitFailed,
+    /// Something that this build of the library or this machine cannot do, such as a resize on a graphics processor
+    /// without one.
+    Unsupported,
 }
 
 /// An error of this crate.
@@ -67,6 +70,7 @@ impl From<gesto_engine::Error> for Error {
     fn from(error: gesto_engine::Error) -> Self {
         use gesto_engine::ErrorKind as Engine;
         let kind = match error.kind() {
+            Engine::Unsupported => ErrorKind::Unsupported,
             Engine::Format | Engine::Architecture | Engine::NotFinite => ErrorKind::Model,
             _ => ErrorKind::Config,
         };

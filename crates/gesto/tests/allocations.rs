@@ -20,7 +20,7 @@ fn the_counter_counts() {
 fn preprocess_allocates_nothing() {
     let bytes = vec![90; 128 * 96 * 4];
     let mut input = vec![0; 64 * 64 * 3];
-    for resize in [Resize::Bilinear, Resize::Nearest, Resize::Area] {
+    for resize in [Resize::CpuBilinear, Resize::CpuNearest, Resize::CpuArea] {
         for format in PixelFormat::ALL {
             for orientation in Orientation::all() {
                 let frame = Frame::new(format, &bytes, 128, 96).unwrap().oriented(orientation);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use gesto::{Detector, Fit};
+use gesto::{Detector, Fit, Resize};
 use gesto_live::engine::DetectorBackend;
 use gesto_live::settings::Thresholds;
 use gesto_live::{Access, Config, Limits, Server, SourceConfig, Token};
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     /// How the picture is fitted to the network input
     #[arg(long, value_parser = ["letterbox", "stretch"], default_value = "letterbox", help_heading = "Network")]
     fit: String,
+
+    /// How the picture is resized, and where (`gesto detect --help` lists the names); streams may choose another
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
+    resize: Resize,
 
     /// Threads of one frame [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Network")]
@@ -187,7 +191,7 @@ fn backend(args: &Args) -> anyhow::Result<DetectorBackend> {
         iou_hand: args.iou_hand,
         iou_body: args.iou_body,
     };
-    DetectorBackend::new(template, fit, &sizes, thresholds).map_err(|error| anyhow!("{error}"))
+    DetectorBackend::new(template, fit, args.resize, &sizes, thresholds).map_err(|error| anyhow!("{error}"))
 }
 
 /// The address to type: that of this machine when the server listens on all of its own.

@@ -9,10 +9,6 @@ use crate::wire::Choices;
 /// Names of the ways to fit a frame; the first is the default.
 const FITS: [(&str, Fit); 2] = [("letterbox", Fit::Letterbox), ("stretch", Fit::Stretch)];
 
-/// Names of the ways to resize a frame; the first is the default.
-const RESIZES: [(&str, Resize); 3] =
-    [("cpu-bilinear", Resize::Bilinear), ("cpu-nearest", Resize::Nearest), ("cpu-area", Resize::Area)];
-
 /// The units that the library runs on.
 const UNITS: [&str; 1] = ["cpu"];
 
@@ -26,13 +22,15 @@ pub struct DetectorBackend {
 }
 
 impl DetectorBackend {
-    /// Detectors that are built from `template`. Streams may choose `sizes`, the first by default.
+    /// Detectors that are built from `template`. Streams may choose `sizes`, the first by default, and another way to
+    /// resize than `resize`.
     ///
     /// # Errors
     /// One sentence when no detector can be made with the defaults.
     pub fn new(
         template: DetectorBuilder,
         fit: Fit,
+        resize: Resize,
         sizes: &[[u32; 2]],
         thresholds: Thresholds,
     ) -> Result<Self, String> {
@@ -48,7 +46,7 @@ impl DetectorBackend {
         let network = Network {
             size,
             fit: name_of(fit).to_owned(),
-            resize: RESIZES[0].0.to_owned(),
+            resize: resize.name().to_owned(),
             unit: UNITS[0].to_owned(),
             hands: true,
             body: true,
@@ -56,7 +54,7 @@ impl DetectorBackend {
         let choices = Choices {
             sizes: offered,
             fits: FITS.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            resizes: RESIZES.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            resizes: resizes().map(|resize| resize.name().to_owned()).collect(),
             units: UNITS.iter().map(|name| (*name).to_owned()).collect(),
         };
         // A server that cannot detect had better not start. What this one was built from holds the model, read once.
@@ -95,10 +93,14 @@ impl Backend for DetectorBackend {
 fn detector(template: &DetectorBuilder, network: &Network) -> Result<Detector, String> {
     let [height, width] = network.size.map(|side| side as usize);
     let fit = FITS.iter().find(|(name, _)| *name == network.fit).map_or(FITS[0].1, |(_, fit)| *fit);
-    let resize =
-        RESIZES.iter().find(|(name, _)| *name == network.resize).map_or(RESIZES[0].1, |(_, resize)| *resize);
+    let resize: Resize = network.resize.parse().map_err(|error: gesto::Error| error.to_string())?;
     let builder = template.clone().size(height, width).fit(fit).resize(resize);
     builder.build().map_err(|error| error.to_string())
+}
+
+/// The ways to resize a frame that this build of the library has.
+fn resizes() -> impl Iterator<Item = Resize> {
+    Resize::ALL.into_iter().filter(|resize| resize.check().is_ok())
 }
 
 struct Library {

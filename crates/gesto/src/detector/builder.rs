@@ -54,7 +54,7 @@ impl Default for DetectorBuilder {
             width: 224,
             threads: None,
             fit: Fit::Letterbox,
-            resize: Resize::Bilinear,
+            resize: Resize::default(),
             confidence_hand: 0.3,
             confidence_body: 0.5,
             iou_hand: 0.4,
@@ -92,7 +92,7 @@ impl DetectorBuilder {
         self
     }
 
-    /// How pixels are resampled. Default [`Resize::Bilinear`].
+    /// How pixels are resampled, and where. Default [`Resize::default`].
     #[must_use]
     pub fn resize(mut self, resize: Resize) -> Self {
         self.resize = resize;
@@ -190,7 +190,8 @@ impl DetectorBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] for a setting outside its range, such as a size that is no multiple of 32;
     /// [`ErrorKind::Model`] for a model file that cannot be read, holds something else, or has a pose head without
-    /// the 17 keypoints; [`ErrorKind::Unit`] when the machine or this build of the library lacks the unit.
+    /// the 17 keypoints; [`ErrorKind::Unit`] when the machine or this build of the library lacks the unit;
+    /// [`ErrorKind::Unsupported`] for a resize that the unit cannot do.
     pub fn build(self) -> Result<Detector> {
         self.check()?;
         let model = match &self.source {
@@ -246,6 +247,7 @@ impl DetectorBuilder {
             let message = "post-processing on the gpu needs a unit gpu";
             return Err(Error::new(ErrorKind::Config, message));
         }
+        self.resize.check()?;
         let threads = self.thread_count();
         let mut options = Options::default();
         options.threads = threads;

@@ -32,7 +32,7 @@ impl Axis {
         for i in 0..to {
             let center = (f64::from(i) + 0.5) * scale;
             match resize {
-                Resize::Bilinear => {
+                Resize::CpuBilinear => {
                     let at = (center - 0.5).clamp(0.0, f64::from(last));
                     let first = (at as u32).min(last);
                     let second = ((at - f64::from(first)) * 65536.0).round().min(65535.0) as u16;
@@ -40,14 +40,15 @@ impl Axis {
                     let [f, s] = [!second, second];
                     self.weights.push([f, f, f, f, s, s, s, s]);
                 }
-                Resize::Nearest => self.first.push((center as u32).min(last)),
-                Resize::Area => {
+                Resize::CpuNearest => self.first.push((center as u32).min(last)),
+                Resize::CpuArea => {
                     self.first.push((f64::from(i) * scale) as u32);
                     self.edges.push((f64::from(i) * scale) as f32);
                 }
+                other => unreachable!("{other} is refused when a detector is built"),
             }
         }
-        if resize == Resize::Area {
+        if resize == Resize::CpuArea {
             self.edges.push(from as f32);
         }
     }

@@ -4,13 +4,13 @@ mod axis;
 mod mapping;
 #[cfg(test)]
 mod reference;
+mod resize;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
-
 pub use mapping::{Fit, Mapping};
+pub use resize::Resize;
 
 use crate::frame::{Frame, Orientation, PixelFormat};
 use axis::Axis;
@@ -18,21 +18,6 @@ use rows::{Averager, Pairs, Row, Samples};
 
 /// Grey of the letterbox's bars, as in training.
 pub const PAD: u8 = 114;
-
-/// How pixels of the frame become pixels of the network's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Resize {
-    /// The four pixels around each output pixel's centre, weighted by nearness; no antialiasing, edges repeat.
-    /// The shipped network was trained on pictures sampled so (`grid_sample` with `align_corners = false`).
-    #[default]
-    Bilinear,
-    /// The one pixel under each output pixel's centre.
-    Nearest,
-    /// The mean over each output pixel's area: antialiased, and reads the whole frame.
-    Area,
-}
 
 /// Fills network inputs of one size. Keeps its tables and buffers, so that frames of one kind cost no allocation
 /// after the first.
@@ -111,16 +96,17 @@ impl Preprocessor {
     fn resize_row(&mut self, frame: &Frame<'_>, j: usize) {
         let format = frame.format();
         match self.resize {
-            Resize::Bilinear => {
+            Resize::CpuBilinear => {
                 let (first, second, weight) = self.rows.tap(j);
                 let rows = [Row::of(frame, first), Row::of(frame, second)];
                 self.pairs.blend(format, rows, weight, &self.columns, &mut self.line);
             }
-            Resize::Nearest => {
+            Resize::CpuNearest => {
                 let row = Row::of(frame, self.rows.first()[j]);
                 row.gather(format, self.columns.first(), &mut self.line);
             }
-            Resize::Area => self.averager.row(frame, self.rows.span(j), &self.columns, &mut self.line),
+            Resize::CpuArea => self.averager.row(frame, self.rows.span(j), &self.columns, &mut self.line),
+            other => unreachable!("{other} is refused when a detector is built"),
         }
     }
 }

@@ -73,15 +73,15 @@ proptest! {
         let frame = frame.unwrap().oriented(orientation);
         // One level for the rounding; YUV's matrix makes up to four of it.
         let level = if matches!(format, PixelFormat::Nv12 | PixelFormat::Yuyv) { 4 } else { 1 };
-        let off = worst(&frame, fit, Resize::Bilinear, network, |_| false);
+        let off = worst(&frame, fit, Resize::CpuBilinear, network, |_| false);
         prop_assert!(off <= level, "bilinear is off by {off}");
         // Where an output pixel's centre lies between two pixels either is nearest.
         let between = |v: f32| (v - v.round()).abs() < 1e-3;
-        let off = worst(&frame, fit, Resize::Nearest, network, |(x, y)| between(x) || between(y));
+        let off = worst(&frame, fit, Resize::CpuNearest, network, |(x, y)| between(x) || between(y));
         prop_assert!(off == 0, "nearest is off by {off}");
         // Chroma is averaged on its own grid, so only what has none is compared with the definition.
         if level == 1 {
-            let off = worst(&frame, fit, Resize::Area, network, |_| false);
+            let off = worst(&frame, fit, Resize::CpuArea, network, |_| false);
             prop_assert!(off <= level, "area is off by {off}");
         }
     }
@@ -145,7 +145,7 @@ fn painted_box_comes_back(
     }
     let frame = Frame::new(PixelFormat::Gray8, &pixels, w, h).unwrap().oriented(orientation);
     let mut input = vec![0; (network.0 * network.1 * 3) as usize];
-    let mapping = Preprocessor::new(network.0, network.1, fit, Resize::Area).run(&frame, &mut input);
+    let mapping = Preprocessor::new(network.0, network.1, fit, Resize::CpuArea).run(&frame, &mut input);
 
     // Brightness summed along each axis; grey bars do not count.
     let [left, top, tw, th] = mapping.target().map(|v| v as usize);
@@ -198,7 +198,7 @@ fn exif_orientations_become_upright() {
     for (tag, (width, pixels)) in (1..).zip(stored) {
         let orientation = Orientation::from_exif(tag).unwrap();
         let frame = Frame::new(PixelFormat::Gray8, &pixels, width, 6 / width).unwrap().oriented(orientation);
-        for resize in [Resize::Bilinear, Resize::Nearest, Resize::Area] {
+        for resize in [Resize::CpuBilinear, Resize::CpuNearest, Resize::CpuArea] {
             let mut input = [0; 18];
             Preprocessor::new(3, 2, Fit::Letterbox, resize).run(&frame, &mut input);
             let got: Vec<u8> = input.iter().copied().step_by(3).collect();
@@ -214,7 +214,7 @@ fn a_letterbox_is_centred_and_grey() {
     let pixels = vec![200; 1080 * 1920 * 4];
     let frame = Frame::new(PixelFormat::Bgra8, &pixels, 1080, 1920).unwrap();
     let mut input = vec![0; 320 * 224 * 3];
-    let mapping = Preprocessor::new(320, 224, Fit::Letterbox, Resize::Bilinear).run(&frame, &mut input);
+    let mapping = Preprocessor::new(320, 224, Fit::Letterbox, Resize::CpuBilinear).run(&frame, &mut input);
     assert_eq!(mapping.target(), [22, 0, 180, 320]);
     for (i, pixel) in input.chunks_exact(3).enumerate() {
         let want = if (22..202).contains(&(i % 224)) { 200 } else { PAD };
@@ -228,7 +228,7 @@ fn a_letterbox_is_centred_and_grey() {
 #[test]
 fn tables_follow_a_change_of_frame() {
     let mut input = vec![0; 32 * 32 * 3];
-    let mut used = Preprocessor::new(32, 32, Fit::Letterbox, Resize::Bilinear);
+    let mut used = Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear);
     let bytes = noise(70 * 50 * 4, 3);
     for (format, w, h, rotation) in [
         (PixelFormat::Rgb8, 70, 50, Rotation::None),
@@ -239,7 +239,7 @@ fn tables_follow_a_change_of_frame() {
     ] {
         let frame = Frame::new(format, &bytes, w, h).unwrap().rotated(rotation);
         let mut fresh = vec![1; input.len()];
-        Preprocessor::new(32, 32, Fit::Letterbox, Resize::Bilinear).run(&frame, &mut fresh);
+        Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear).run(&frame, &mut fresh);
         used.run(&frame, &mut input);
         assert_eq!(input, fresh, "{format} {w} x {h} {rotation:?}");
     }
@@ -263,7 +263,7 @@ fn yuv_becomes_the_colours_of_the_standard() {
         let yuyv = [y, u, y, v, y, u, y, v];
         for (format, bytes) in [(PixelFormat::Nv12, &nv12[..]), (PixelFormat::Yuyv, &yuyv[..])] {
             let frame = Frame::new(format, bytes, 2, 2).unwrap();
-            for resize in [Resize::Bilinear, Resize::Nearest, Resize::Area] {
+            for resize in [Resize::CpuBilinear, Resize::CpuNearest, Resize::CpuArea] {
                 let mut input = [0; 12];
                 Preprocessor::new(2, 2, Fit::Stretch, resize).run(&frame, &mut input);
                 for (got, want) in input.iter().zip(rgb.iter().cycle()) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use gesto::Resize;
 
 use crate::values::{Size, fraction};
 
@@ -29,6 +30,11 @@ pub(crate) struct Args {
     /// How the picture is fitted to the network input
     #[arg(long, value_enum, default_value_t, help_heading = "Network")]
     pub(crate) fit: FitArg,
+
+    /// How the picture is resized, and where: fused, cpu-bilinear, cpu-nearest, cpu-area, gpu-bilinear, gpu-nearest,
+    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
+    pub(crate) resize: Resize,
 
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Network")]

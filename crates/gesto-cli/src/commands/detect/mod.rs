@@ -66,6 +66,7 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
         .fit(args.fit.into())
+        .resize(args.resize)
         .confidence_hand(args.conf_hand)
         .confidence_body(args.conf_body)
         .iou_hand(args.iou_hand)

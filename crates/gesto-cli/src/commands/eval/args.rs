@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gesto::Resize;
 use gesto_engine::Isa;
 
 use crate::commands::detect::FitArg;
@@ -39,6 +40,11 @@ pub(crate) struct Args {
     /// How pictures are fitted to the network input
     #[arg(long, value_enum, default_value_t, help_heading = "Network")]
     pub(crate) fit: FitArg,
+
+    /// How the picture is resized, and where: fused, cpu-bilinear, cpu-nearest, cpu-area, gpu-bilinear, gpu-nearest,
+    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
+    pub(crate) resize: Resize,
 
     /// Instruction set of the kernels [default: the fastest that this machine has]
     #[arg(long, value_name = "NAME", help_heading = "Network")]

@@ -23,6 +23,7 @@ pub(super) struct Settings {
     model: String,
     size: String,
     fit: &'static str,
+    resize: &'static str,
     isa: Option<&'static str>,
     conf: f32,
     iou_hand: f32,
@@ -80,6 +81,7 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
         .fit(args.fit.into())
+        .resize(args.resize)
         .confidence_hand(args.conf)
         .confidence_body(args.conf)
         .iou_hand(args.iou_hand)
@@ -103,6 +105,7 @@ fn settings(args: &Args, folder: &Path) -> Settings {
             gesto::Fit::Stretch => "stretch",
             _ => "letterbox",
         },
+        resize: args.resize.name(),
         isa: args.isa.map(|isa| isa.name()),
         conf: args.conf,
         iou_hand: args.iou_hand,
