@@ -1,6 +1,7 @@
 //! The network on real pictures against ONNX Runtime's stored answers (golden/README.md tells how they were made).
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gesto_engine::isa::Detected;
@@ -84,13 +85,18 @@ fn intersection_over_union(a: [f32; 4], b: [f32; 4]) -> f32 {
     both / (a[2] * a[3] + b[2] * b[3] - both)
 }
 
-/// Runs `check(isa, height, width)` for every tier of this machine whose numbers are of `bf16`'s kind; names the others.
+/// Past the harness, which shows what is printed of failed tests only.
+fn skipped(isa: Isa, why: &str) {
+    _ = writeln!(std::io::stderr(), "skipped: tier {isa}: {why}");
+}
+
+/// Runs `check(isa)` for every tier of this machine whose numbers are of `bf16`'s kind; names the others.
 fn on_tiers(bf16: bool, mut check: impl FnMut(Isa)) {
     let mut ran = 0;
     for isa in Isa::ALL.into_iter().filter(|isa| isa.name().ends_with("bf16") == bf16) {
         match Detected::get().missing(isa) {
-            Some(why) => println!("skipped: {isa} ({why})"),
-            None if Detected::get().is_emulated(isa) => println!("skipped: {isa} (too slow in software)"),
+            Some(why) => skipped(isa, why),
+            None if Detected::get().is_emulated(isa) => skipped(isa, "too slow in software"),
             None => {
                 check(isa);
                 ran += 1;
@@ -155,6 +161,44 @@ fn f32_tiers_agree_with_onnx_runtime() {
             assert!(probabilities <= 1e-4, "{} {isa}: probabilities are off by {probabilities}", golden.name);
         });
     }
+}
+
+#[test]
+fn lazy_heads_give_the_dense_bits_on_every_picture() {
+    let model = starter();
+    let thresholds = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
+    let mut compared = 0;
+    for golden in Golden::all() {
+        let mut check = |isa| {
+            let mut dense = network(isa, &golden, &model);
+            let mut lazy = dense.fork(1);
+            dense.set_heads(HeadMode::Dense);
+            lazy.input_mut().copy_from_slice(&golden.rgb);
+            let heads = dense.heads().to_vec();
+            let most = heads.iter().map(|head| 3 * head.keypoints).max().unwrap_or(0);
+            let (mut a, mut b) = (vec![0.0; most], vec![0.0; most]);
+            for threshold in thresholds {
+                let limits = vec![threshold; heads.len()];
+                let (dense, lazy) = (dense.run(&limits), lazy.run(&limits));
+                for h in 0..heads.len() {
+                    let (dense, lazy) = (dense.head(h), lazy.head(h));
+                    assert_eq!(dense.candidates(), lazy.candidates(), "{} {isa} at {threshold}", golden.name);
+                    let keypoints = 3 * heads[h].keypoints;
+                    for candidate in lazy.candidates() {
+                        let same = dense.box_logits(candidate) == lazy.box_logits(candidate);
+                        assert!(same, "{} {isa} at {threshold}: {candidate:?}", golden.name);
+                        dense.keypoints(candidate, &mut a[..keypoints]);
+                        lazy.keypoints(candidate, &mut b[..keypoints]);
+                        assert_eq!(a, b, "{} {isa} at {threshold}: {candidate:?}", golden.name);
+                        compared += 1;
+                    }
+                }
+            }
+        };
+        on_tiers(false, &mut check);
+        on_tiers(true, &mut check);
+    }
+    assert!(compared > 1000, "{compared} candidates were compared");
 }
 
 #[test]

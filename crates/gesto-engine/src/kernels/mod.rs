@@ -18,6 +18,8 @@ mod conv_f32;
 pub(crate) mod frame;
 mod input;
 pub(crate) mod memory;
+#[cfg(test)]
+mod oracle;
 mod pool;
 mod portable;
 pub(crate) mod select;

@@ -11,8 +11,17 @@ pub(crate) struct Selection {
     pub(crate) candidates: Vec<Candidate>,
     /// `[level][reach]`
     tiles: Vec<Vec<TileList>>,
-    /// One bit for each cell of a level.
-    needed: Vec<u64>,
+    /// For each level.
+    needed: Vec<CellSet>,
+}
+
+/// Some cells of a grid, one bit each; the bits of borders stay clear.
+#[derive(Debug)]
+struct CellSet {
+    grid: Grid,
+    bits: Vec<u64>,
+    inside: Vec<u64>,
+    spread: Vec<u64>,
 }
 
 /// Tiles to run, or none listed because the dense list is no longer.
@@ -29,7 +38,6 @@ impl Selection {
     /// Room for every anchor point. `tiles(level)` gives the number of the level's dense tiles and their length in cells.
     pub(crate) fn new(levels: &[Level], reaches: usize, tiles: impl Fn(usize) -> (usize, usize)) -> Self {
         let anchors = levels.iter().map(|level| level.grid.height * level.grid.width).sum();
-        let words = levels.iter().map(|level| level.grid.run().div_ceil(64)).max().unwrap_or(0);
         let list = |level| {
             let (dense_len, cells) = tiles(level);
             TileList { tiles: Vec::with_capacity(dense_len), dense: true, dense_len, cells }
@@ -37,7 +45,7 @@ impl Selection {
         Self {
             candidates: Vec::with_capacity(anchors),
             tiles: (0..levels.len()).map(|level| (0..reaches).map(|_| list(level)).collect()).collect(),
-            needed: vec![0; words],
+            needed: levels.iter().map(|level| CellSet::new(level.grid)).collect(),
         }
     }
 
@@ -65,8 +73,15 @@ impl Selection {
             // SAFETY: passed on from the caller.
             anchor = unsafe { scan(index, level, arena, limit, anchor, &mut self.candidates) };
             let found = &self.candidates[begin..];
+            let needed = &mut self.needed[index];
+            if !dense {
+                needed.fill(found);
+            }
             for (reach, list) in self.tiles[index].iter_mut().enumerate() {
-                list.dense = dense || !list.cover(found, level.grid, reach, &mut self.needed);
+                if !dense && reach > 0 {
+                    needed.grow();
+                }
+                list.dense = dense || !list.cover(needed);
             }
         }
     }
@@ -113,31 +128,59 @@ unsafe fn scan(
     anchor
 }
 
-impl TileList {
-    /// Covers the cells within `reach` of the candidates; false when that takes as many tiles as the whole level.
-    fn cover(&mut self, candidates: &[Candidate], grid: Grid, reach: usize, needed: &mut [u64]) -> bool {
-        self.tiles.clear();
-        if candidates.len() > self.dense_len * self.cells {
-            return false;
-        }
+impl CellSet {
+    fn new(grid: Grid) -> Self {
         let words = grid.run().div_ceil(64);
-        let needed = &mut needed[..words];
-        needed.fill(0);
-        for candidate in candidates {
-            let (y, x) = (candidate.y as usize, candidate.x as usize);
-            for v in y.saturating_sub(reach)..(y + reach + 1).min(grid.height) {
-                for u in x.saturating_sub(reach)..(x + reach + 1).min(grid.width) {
-                    let p = v * grid.pitch() + u;
-                    needed[p / 64] |= 1 << (p % 64);
-                }
-            }
+        let mut set = Self { grid, bits: vec![0; words], inside: vec![0; words], spread: vec![0; words] };
+        for p in (0..grid.run()).filter(|p| p % grid.pitch() < grid.width) {
+            set.inside[p / 64] |= 1 << (p % 64);
         }
+        set
+    }
+
+    /// The candidates' cells.
+    fn fill(&mut self, candidates: &[Candidate]) {
+        self.bits.fill(0);
+        for candidate in candidates {
+            let p = candidate.y as usize * self.grid.pitch() + candidate.x as usize;
+            self.bits[p / 64] |= 1 << (p % 64);
+        }
+    }
+
+    /// Adds all neighbours, diagonal ones too: 64 cells at a time, because in a crowd every cell is a candidate. The border
+    /// between two rows keeps them apart.
+    fn grow(&mut self) {
+        spread(&self.bits, &mut self.spread, 1, &self.inside);
+        spread(&self.spread, &mut self.bits, self.grid.pitch() as isize, &self.inside);
+    }
+}
+
+/// `to` = the bits of `from`, and those `by` places before and after each, within `inside`.
+fn spread(from: &[u64], to: &mut [u64], by: isize, inside: &[u64]) {
+    for (word, (to, inside)) in to.iter_mut().zip(inside).enumerate() {
+        let bit = 64 * word as isize;
+        *to = (window(from, bit - by) | window(from, bit) | window(from, bit + by)) & inside;
+    }
+}
+
+/// 64 bits from `bit` on, which may lie outside.
+fn window(words: &[u64], bit: isize) -> u64 {
+    let at = |word: isize| usize::try_from(word).ok().and_then(|word| words.get(word)).copied().unwrap_or(0);
+    let (word, shift) = (bit.div_euclid(64), bit.rem_euclid(64));
+    let both = u128::from(at(word + 1)) << 64 | u128::from(at(word));
+    (both >> shift) as u64
+}
+
+impl TileList {
+    /// Covers the cells needed; false when that takes as many tiles as the whole level.
+    fn cover(&mut self, needed: &CellSet) -> bool {
+        self.tiles.clear();
         let mut from = 0;
-        while let Some(p) = next_set(needed, from) {
+        while let Some(p) = next_set(&needed.bits, from) {
             if self.tiles.len() + 1 >= self.dense_len {
                 return false;
             }
-            let count = self.cells.min(grid.run() - p);
+            let count = self.cells.min(needed.grid.run() - p);
             self.tiles.push(Tile { input: p as u32, output: p as u32, count: count as u32 });
             from = p + count;
         }
@@ -173,7 +216,16 @@ mod tests {
             let candidates: Vec<_> = cells.iter().map(candidate).collect();
             let dense_len = grid.run().div_ceil(len);
             let mut list = TileList { tiles: Vec::new(), dense: false, dense_len, cells: len };
-            if list.cover(&candidates, grid, reach, &mut [0; 2]) {
+            let mut needed = CellSet::new(grid);
+            needed.fill(&candidates);
+            (0..reach).for_each(|_| needed.grow());
+            for p in 0..grid.run() as i64 {
+                let (v, u, r) = (p / 8, p % 8, reach as i64);
+                let near = |&(y, x): &(u32, u32)| (i64::from(y) - v).abs() <= r && (i64::from(x) - u).abs() <= r;
+                let want = u < 7 && cells.iter().any(near);
+                prop_assert_eq!(needed.bits[p as usize / 64] >> (p % 64) & 1 == 1, want, "cell {}", p);
+            }
+            if list.cover(&needed) {
                 prop_assert!(list.tiles.len() < dense_len.max(1));
                 for (&(y, x), v, u) in cells.iter().flat_map(|c| {
                     let r = reach as i64;
@@ -190,5 +242,17 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn a_crowd_takes_the_dense_tiles() {
+        // Rows of 8 cells with their border, tiles of 4: nothing can be left out.
+        let grid = Grid { height: 9, width: 7 };
+        let everywhere: Vec<_> = (0..63)
+            .map(|i| Candidate { anchor: i, level: 0, y: i / 7, x: i % 7, class: 0, logit: 0.0 })
+            .collect();
+        let mut needed = CellSet::new(grid);
+        needed.fill(&everywhere);
+        let mut list = TileList { tiles: Vec::new(), dense: false, dense_len: 18, cells: 4 };
+        assert!(!list.cover(&needed));
     }
 }

@@ -88,6 +88,26 @@ impl Model {
         Ok(model)
     }
 
+    /// A model that only has convolutions, for tests that run them one by one.
+    #[cfg(test)]
+    pub(crate) fn of_convolutions(convs: Vec<(Conv, ConvWeights)>) -> Self {
+        let (mut bytes, mut tensors) = (Vec::new(), HashMap::new());
+        let mut add = |name: String, shape: Vec<usize>, numbers: &[f32]| {
+            let start = bytes.len();
+            bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+            tensors.insert(name, Tensor { dtype: Dtype::F32, shape, range: start..bytes.len() });
+        };
+        for (conv, numbers) in &convs {
+            let shape = vec![conv.out_channels, conv.in_channels, conv.kernel, conv.kernel];
+            add(format!("{}.weight", conv.name), shape, &numbers.weight);
+            add(format!("{}.bias", conv.name), vec![conv.out_channels], &numbers.bias);
+        }
+        let convs = convs.into_iter().map(|(conv, _)| conv).collect();
+        let input = super::graph::ValueId(0);
+        let graph = Graph { values: Vec::new(), convs, ops: Vec::new(), input, heads: Vec::new() };
+        Self { graph, bytes: bytes.into(), tensors, metadata: HashMap::new() }
+    }
+
     /// The network as data.
     #[must_use]
     pub fn graph(&self) -> &Graph {

@@ -18,7 +18,7 @@ pub(crate) struct Piece {
     /// Numbers in a cell of the plane.
     pub(crate) lanes: usize,
     /// The plane is read as if every cell stood twice in each direction.
-    upsampled: bool,
+    pub(crate) upsampled: bool,
 }
 
 /// Input channels `first..first + channels` of a convolution, and where they lie.

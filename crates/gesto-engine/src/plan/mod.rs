@@ -3,6 +3,8 @@
 pub(crate) mod layout;
 pub(crate) mod lower;
 mod pack;
+#[cfg(test)]
+pub(crate) mod single;
 pub(crate) mod winograd;
 
 use std::collections::HashMap;
