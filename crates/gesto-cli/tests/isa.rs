@@ -1,8 +1,11 @@
 //! No choice of kernels dies of an illegal instruction: each in a process of its own.
 
+use std::io::Write as _;
 use std::process::{Command, Output};
 
 const TIERS: [&str; 5] = ["amx-bf16", "avx512-f32", "avx512-bf16", "avx2-f32", "portable"];
+/// Tiers that only run quantised models, which the embedded one is not.
+const INT8: [&str; 3] = ["amx-int8", "avx512-vnni", "portable-int8"];
 
 fn bench(isa: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gesto"))
@@ -10,6 +13,11 @@ fn bench(isa: &str) -> Output {
         .env("GESTO_ISA", isa)
         .output()
         .unwrap()
+}
+
+/// Past the harness, which shows what is printed of failed tests only.
+fn skipped(tier: &str, why: &str) {
+    _ = writeln!(std::io::stderr(), "skipped: tier {tier}: {}", why.trim());
 }
 
 /// The tier that ran.
@@ -27,7 +35,7 @@ fn a_forced_tier_runs_or_says_why_not() {
             Some(0) => assert_eq!(ran(&output), tier),
             Some(2) => {
                 assert!(stderr.contains("is not available") && stderr.contains(tier), "{tier}: {stderr}");
-                println!("skipped: {tier} ({})", stderr.trim());
+                skipped(tier, &stderr);
             }
             code => panic!("{tier}: {code:?} {:?} {stderr}", output.status),
         }
@@ -54,6 +62,22 @@ fn forbidden_tiers_fall_back_one_by_one() {
     let output = bench(&forbidden);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("forbidden"));
+}
+
+#[test]
+fn an_8_bit_tier_asks_for_a_quantised_model() {
+    for tier in INT8 {
+        let output = bench(tier);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{tier}: {stderr}");
+        if stderr.contains("is not available") {
+            skipped(tier, &stderr);
+        } else {
+            assert!(stderr.contains(tier) && stderr.contains("gesto model quantize"), "{tier}: {stderr}");
+        }
+    }
+    let output = bench("portable-int8");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("gesto model quantize"));
 }
 
 #[test]

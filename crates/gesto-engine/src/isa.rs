@@ -26,6 +26,12 @@ pub enum Isa {
     Avx2F32,
     /// Plain Rust, vectorised by the compiler for whatever it is built for; f32.
     Portable,
+    /// Intel's matrix unit, products of bytes summed in 32-bit integers. Runs quantised models only.
+    AmxInt8,
+    /// AVX-512 VNNI, products of bytes summed in 32-bit integers. Runs quantised models only.
+    Avx512Vnni,
+    /// Plain Rust with the arithmetic of the other 8-bit tiers: for checks where neither is to be had.
+    PortableInt8,
 }
 
 impl Isa {
@@ -33,7 +39,24 @@ impl Isa {
     ///
     /// AVX-512 f32 stands before bf16 dot products: Sapphire and Emerald Rapids issue one `vdpbf16ps` in the time of
     /// four `vfmadd231ps`, so the dot product does half the multiplications a second.
-    pub const ALL: [Isa; 5] = [Isa::AmxBf16, Isa::Avx512F32, Isa::Avx512Bf16, Isa::Avx2F32, Isa::Portable];
+    ///
+    /// The 8-bit tiers at the end are never chosen, only asked for: they cost accuracy.
+    pub const ALL: [Isa; 8] = [
+        Isa::AmxBf16,
+        Isa::Avx512F32,
+        Isa::Avx512Bf16,
+        Isa::Avx2F32,
+        Isa::Portable,
+        Isa::AmxInt8,
+        Isa::Avx512Vnni,
+        Isa::PortableInt8,
+    ];
+
+    /// Whether it computes with bytes: only models with activation scales run on it, and only when it is asked for.
+    #[must_use]
+    pub fn is_int8(self) -> bool {
+        matches!(self, Isa::AmxInt8 | Isa::Avx512Vnni | Isa::PortableInt8)
+    }
 
     /// The tier's name, as `GESTO_ISA` takes it.
     #[must_use]
@@ -44,6 +67,9 @@ impl Isa {
             Isa::Avx512Bf16 => "avx512-bf16",
             Isa::Avx2F32 => "avx2-f32",
             Isa::Portable => "portable",
+            Isa::AmxInt8 => "amx-int8",
+            Isa::Avx512Vnni => "avx512-vnni",
+            Isa::PortableInt8 => "portable-int8",
         }
     }
 }
@@ -111,7 +137,7 @@ impl Detected {
     /// Whether a tier is played by software, for tests.
     #[must_use]
     pub fn is_emulated(&self, isa: Isa) -> bool {
-        self.emulated && isa == Isa::AmxBf16
+        self.emulated && matches!(isa, Isa::AmxBf16 | Isa::AmxInt8)
     }
 
     /// The token of a tier.
@@ -125,7 +151,7 @@ impl Detected {
         }
     }
 
-    /// The best tier that `wish` allows.
+    /// The best tier that `wish` allows; one of the 8-bit tiers only when it is forced.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the wish forces a tier that is missing, or forbids all there are.
@@ -134,7 +160,10 @@ impl Detected {
             return self.token(isa);
         }
         let allowed = Isa::ALL.into_iter().find(|isa| {
-            !self.is_emulated(*isa) && !wish.forbidden.contains(isa) && self.missing(*isa).is_none()
+            !self.is_emulated(*isa)
+                && !isa.is_int8()
+                && !wish.forbidden.contains(isa)
+                && self.missing(*isa).is_none()
         });
         allowed
             .map(Token)
@@ -198,7 +227,7 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
         )*}};
     }
     match isa {
-        Isa::Portable => {}
+        Isa::Portable | Isa::PortableInt8 => {}
         Isa::Avx2F32 => need!("avx2", "fma", "f16c"),
         Isa::Avx512F32 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"),
         Isa::Avx512Bf16 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma"),
@@ -207,6 +236,11 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
             need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma");
             kernels::amx::detect::bf16()?;
         }
+        Isa::Avx512Vnni => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma"),
+        Isa::AmxInt8 => {
+            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma");
+            kernels::amx::detect::int8()?;
+        }
     }
     Ok(())
 }
@@ -214,7 +248,7 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
 #[cfg(not(target_arch = "x86_64"))]
 fn why_missing(isa: Isa) -> std::result::Result<(), String> {
     match isa {
-        Isa::Portable => Ok(()),
+        Isa::Portable | Isa::PortableInt8 => Ok(()),
         _ => Err(format!("this program is built for {}", std::env::consts::ARCH)),
     }
 }
@@ -223,10 +257,16 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
 #[cfg(all(target_arch = "x86_64", feature = "emulate-amx"))]
 fn emulate(missing: &mut [Option<String>; Isa::ALL.len()]) -> bool {
     let at = |isa| Isa::ALL.iter().position(|&other| other == isa).expect("ALL holds every tier");
-    let emulated = missing[at(Isa::AmxBf16)].is_some() && missing[at(Isa::Avx512Bf16)].is_none();
-    if emulated {
-        kernels::amx::emulate::install();
-        missing[at(Isa::AmxBf16)] = None;
+    if missing[at(Isa::AmxBf16)].is_none() {
+        return false;
+    }
+    let mut emulated = false;
+    for (unit, rest) in [(Isa::AmxBf16, Isa::Avx512Bf16), (Isa::AmxInt8, Isa::Avx512Vnni)] {
+        if missing[at(rest)].is_none() {
+            kernels::amx::emulate::install();
+            missing[at(unit)] = None;
+            emulated = true;
+        }
     }
     emulated
 }

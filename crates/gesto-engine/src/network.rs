@@ -116,7 +116,8 @@ impl Network {
     ///
     /// # Errors
     /// [`ErrorKind::Shape`] when a side is 0, not a multiple of the coarsest stride (32), or the picture is too large;
-    /// [`ErrorKind::Config`] when `threads` is 0 or absurd, or `GESTO_ISA` is not understood;
+    /// [`ErrorKind::Config`] when `threads` is 0 or absurd, `GESTO_ISA` is not understood, or an 8-bit tier is asked for and
+    /// the model has no activation scales;
     /// [`ErrorKind::Unsupported`] when the tier asked for is not to be had on this machine.
     pub fn new(model: &Model, height: usize, width: usize, options: &Options) -> Result<Self> {
         let stride = model.graph().max_stride();
@@ -156,7 +157,7 @@ impl Network {
         });
         Self {
             heads,
-            arena: Arena::new(plan.arena_size_for(threads)),
+            arena: plan.arena(threads),
             team: Team::new(threads),
             selections: selections.collect(),
             input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],

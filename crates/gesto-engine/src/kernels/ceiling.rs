@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::vector::Vector;
 use super::{Kernels, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{amx, avx2, avx512};
+use super::{amx, avx2, avx512, int8};
 use crate::isa::Isa;
 
 /// Independent sums: more than latency times instructions a cycle anywhere.
@@ -13,7 +13,7 @@ pub(super) const SUMS: usize = 10;
 
 /// Floating point operations a second of one core, the best of a few runs of about a millisecond.
 pub(crate) fn flops(kernels: Kernels) -> f64 {
-    let turns = if matches!(kernels.isa(), Isa::AmxBf16) { 20_000 } else { 100_000 };
+    let turns = if matches!(kernels.isa(), Isa::AmxBf16 | Isa::AmxInt8) { 20_000 } else { 100_000 };
     let mut best = 0.0f64;
     for _ in 0..12 {
         let start = Instant::now();
@@ -28,6 +28,10 @@ pub(crate) fn flops(kernels: Kernels) -> f64 {
                 Isa::Avx512Bf16 => avx512::multiply_registers_bf16(turns),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::multiply_registers(turns),
+                #[cfg(target_arch = "x86_64")]
+                Isa::AmxInt8 => int8::amx::multiply_registers(turns),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Vnni => int8::vnni::multiply_registers(turns),
                 _ => portable::multiply_registers(turns),
             }
         };

@@ -33,6 +33,7 @@ pub(super) unsafe fn fill(
                     Format::F32 => {
                         to.cast::<[f32; 4]>().add(x).write([f32::from(r), f32::from(g), f32::from(b), 0.0])
                     }
+                    Format::U8 => to.cast::<[u8; 4]>().add(x).write([r, g, b, 0]),
                     Format::Bf16 => to.cast::<[u16; 4]>().add(x).write([bf16(r), bf16(g), bf16(b), 0]),
                 }
             }

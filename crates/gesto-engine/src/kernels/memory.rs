@@ -63,6 +63,17 @@ impl Arena {
         self.0.len() * LINE
     }
 
+    /// Sets a range of bytes.
+    ///
+    /// # Panics
+    /// When it does not lie in the arena.
+    pub(crate) fn fill(&mut self, bytes: std::ops::Range<usize>, byte: u8) {
+        assert!(bytes.start <= bytes.end && bytes.end <= self.len());
+        let start = self.shared().at_signed(bytes.start as isize);
+        // SAFETY: in bounds by the assertion, and exclusively borrowed.
+        unsafe { start.write_bytes(byte, bytes.len()) };
+    }
+
     /// The way in for kernels of one frame.
     pub(crate) fn shared(&mut self) -> SharedArena<'_> {
         SharedArena { start: UnsafeCell::raw_get(self.0.as_ptr()).cast(), len: self.len(), arena: self }

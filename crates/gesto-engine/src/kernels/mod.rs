@@ -17,6 +17,7 @@ pub(crate) mod ceiling;
 mod conv_f32;
 pub(crate) mod frame;
 mod input;
+mod int8;
 pub(crate) mod memory;
 #[cfg(test)]
 mod oracle;
@@ -54,6 +55,7 @@ impl Kernels {
         match self.isa() {
             Isa::AmxBf16 | Isa::Avx512Bf16 => Format::Bf16,
             Isa::Avx512F32 | Isa::Avx2F32 | Isa::Portable => Format::F32,
+            Isa::AmxInt8 | Isa::Avx512Vnni | Isa::PortableInt8 => Format::U8,
         }
     }
 
@@ -61,9 +63,9 @@ impl Kernels {
     pub(crate) fn tile_cells(self, output: Grid, stride: usize) -> usize {
         match self.isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::AmxBf16 => amx::cells(output, stride),
+            Isa::AmxBf16 | Isa::AmxInt8 => amx::cells(output, stride),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 | Isa::Avx512F32 => avx512::cells(output, stride),
+            Isa::Avx512Bf16 | Isa::Avx512F32 | Isa::Avx512Vnni => avx512::cells(output, stride),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2F32 => avx2::CELLS,
             _ => portable::CELLS,
@@ -73,7 +75,7 @@ impl Kernels {
     /// How many chunks of 16 output channels a kernel computes together, of `chunks` in all.
     pub(crate) fn chunks_per_block(self, chunks: usize) -> usize {
         match self.isa() {
-            Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 => chunks.min(2),
+            Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 | Isa::AmxInt8 | Isa::Avx512Vnni => chunks.min(2),
             _ => 1,
         }
     }
@@ -88,7 +90,7 @@ impl Kernels {
         let line = 64 * block.chunks.len();
         match self.format() {
             Format::F32 => step.taps.iter().map(|tap| tap.lanes as usize * line).sum(),
-            Format::Bf16 => step.taps.len() * 16 * line,
+            Format::Bf16 | Format::U8 => step.taps.len() * 16 * line,
         }
     }
 
@@ -116,6 +118,11 @@ impl Kernels {
                 Isa::Avx512F32 => avx512::conv(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::conv(step, arena, weights, tiles, share),
+                #[cfg(target_arch = "x86_64")]
+                Isa::AmxInt8 => int8::amx::conv(step, arena, weights, tiles, share),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Vnni => int8::vnni::conv(step, arena, weights, tiles, share),
+                Isa::PortableInt8 => int8::portable::conv(step, arena, weights, tiles, share),
                 _ => portable::conv(step, arena, weights, tiles, share),
             }
         }
@@ -125,6 +132,7 @@ impl Kernels {
     pub(crate) fn winograd_squares(self) -> usize {
         match self.isa() {
             Isa::AmxBf16 | Isa::Avx512Bf16 => 0,
+            Isa::AmxInt8 | Isa::Avx512Vnni | Isa::PortableInt8 => 0,
             Isa::Avx512F32 => 14,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2F32 => avx2::CELLS,
@@ -167,7 +175,7 @@ impl Kernels {
         unsafe {
             match self.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 => {
+                Isa::AmxBf16 | Isa::Avx512Bf16 | Isa::Avx512F32 | Isa::AmxInt8 | Isa::Avx512Vnni => {
                     avx512::pool(step, arena, planes, self.format())
                 }
                 #[cfg(target_arch = "x86_64")]

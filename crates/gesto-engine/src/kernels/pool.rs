@@ -24,6 +24,20 @@ struct F32<const N: usize>([f32; N]);
 #[repr(C, align(2))]
 struct Bf16<const N: usize>([i16; N]);
 
+/// Bytes of one map have one scale: the larger byte is the larger number.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct U8<const N: usize>([u8; N]);
+
+impl<const N: usize> Cell for U8<N> {
+    const LOWEST: Self = Self([0; N]);
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].max(other.0[i])))
+    }
+}
+
 impl<const N: usize> Cell for F32<N> {
     const LOWEST: Self = Self([f32::NEG_INFINITY; N]);
 
@@ -62,6 +76,9 @@ pub(super) unsafe fn run(step: &PoolStep, arena: SharedArena<'_>, planes: &[usiz
                 (Format::F32, LINE) => plane::<F32<16>>(arena, pair[0], pair[1], step.grid, step.size),
                 (Format::Bf16, LINE) => plane::<Bf16<32>>(arena, pair[0], pair[1], step.grid, step.size),
                 (Format::Bf16, 32) => plane::<Bf16<16>>(arena, pair[0], pair[1], step.grid, step.size),
+                (Format::U8, LINE) => plane::<U8<64>>(arena, pair[0], pair[1], step.grid, step.size),
+                (Format::U8, 32) => plane::<U8<32>>(arena, pair[0], pair[1], step.grid, step.size),
+                (Format::U8, 16) => plane::<U8<16>>(arena, pair[0], pair[1], step.grid, step.size),
                 (format, cell) => unreachable!("no plane of {format:?} has cells of {cell} bytes"),
             }
         }

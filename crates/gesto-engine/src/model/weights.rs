@@ -6,10 +6,12 @@ use std::ops::Range;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::architecture::{HeadSpec, Shapes, build};
 use super::graph::{Conv, ConvId, Graph};
+use super::quantization::{self, ActivationScales};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bounds on what a file may ask for, far above any model of the family.
@@ -27,6 +29,7 @@ pub struct Model {
     bytes: Cow<'static, [u8]>,
     tensors: HashMap<String, Tensor>,
     metadata: HashMap<String, String>,
+    activation_scales: Option<ActivationScales>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,7 +86,8 @@ impl Model {
         }
         let heads = heads(&metadata)?;
         let graph = build(&tensors, &heads)?;
-        let model = Self { graph, bytes, tensors, metadata };
+        let activation_scales = quantization::read(&metadata, &graph)?;
+        let model = Self { graph, bytes, tensors, metadata, activation_scales };
         model.check_numbers()?;
         Ok(model)
     }
@@ -105,7 +109,8 @@ impl Model {
         let convs = convs.into_iter().map(|(conv, _)| conv).collect();
         let input = super::graph::ValueId(0);
         let graph = Graph { values: Vec::new(), convs, ops: Vec::new(), input, heads: Vec::new() };
-        Self { graph, bytes: bytes.into(), tensors, metadata: HashMap::new() }
+        let metadata = HashMap::new();
+        Self { graph, bytes: bytes.into(), tensors, metadata, activation_scales: None }
     }
 
     /// The network as data.
@@ -118,6 +123,31 @@ impl Model {
     #[must_use]
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.metadata
+    }
+
+    /// The scales that 8-bit kernels need; `None` when the file has none.
+    #[must_use]
+    pub fn activation_scales(&self) -> Option<&ActivationScales> {
+        self.activation_scales.as_ref()
+    }
+
+    /// The file of this network with other activation scales; everything else stays.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when a map has no scale, or one that is not a positive number.
+    pub fn to_bytes_with_scales(&self, scales: &ActivationScales) -> Result<Vec<u8>> {
+        quantization::check(scales, &self.graph)
+            .map_err(|why| Error::new(ErrorKind::Config, format!("the activation scales {why}")))?;
+        let mut metadata = self.metadata.clone();
+        let text = serde_json::to_string(scales).expect("names and numbers are JSON");
+        metadata.insert(quantization::KEY.to_owned(), text);
+        let views = self.tensors.iter().map(|(name, tensor)| {
+            let data = &self.bytes[tensor.range.clone()];
+            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), data);
+            (name, view.expect("the tensor was read from a sound file"))
+        });
+        safetensors::serialize(views, Some(metadata))
+            .map_err(|e| Error::new(ErrorKind::Format, format!("the file cannot be written ({e})")))
     }
 
     /// The weights of one convolution as f32.
@@ -226,7 +256,6 @@ mod tests {
 
     /// Rewrites the shipped file with one tensor changed.
     fn tampered(change: impl Fn(&str, &mut Vec<usize>, &mut Vec<u8>) -> bool) -> Vec<u8> {
-        use safetensors::tensor::TensorView;
         let file = SafeTensors::deserialize(SHIPPED).unwrap();
         let (_, header) = SafeTensors::read_metadata(SHIPPED).unwrap();
         let mut kept = Vec::new();
@@ -271,6 +300,29 @@ mod tests {
             true
         });
         assert_eq!(Model::from_bytes(bytes).unwrap_err().kind(), ErrorKind::NotFinite);
+    }
+
+    #[test]
+    fn scales_come_back_and_wrong_ones_are_refused() {
+        let model = Model::from_bytes(SHIPPED).unwrap();
+        assert_eq!(model.activation_scales(), None);
+        let q = quantization::Quantization { scale: 0.03, zero: 9 };
+        let names = || quantization::quantized_values(model.graph()).into_iter();
+        let mut scales: ActivationScales =
+            names().map(|id| (model.graph().value(id).name.clone(), q)).collect();
+        assert!(scales.contains_key("b.2.m.0.add") && !scales.contains_key("b.2.m.0.cv2"));
+        let file = model.to_bytes_with_scales(&scales).unwrap();
+        let again = Model::from_bytes(file).unwrap();
+        assert_eq!(again.activation_scales(), Some(&scales));
+        for i in 0..model.graph().convs.len() {
+            let id = ConvId(i as u32);
+            assert_eq!(model.weights(id), again.weights(id));
+        }
+        scales.get_mut("b.5").unwrap().scale = -1.0;
+        assert_eq!(model.to_bytes_with_scales(&scales).unwrap_err().kind(), ErrorKind::Config);
+        scales.remove("b.5");
+        let error = model.to_bytes_with_scales(&scales).unwrap_err();
+        assert!(error.to_string().contains("\"b.5\""), "{error}");
     }
 
     #[test]

@@ -14,11 +14,14 @@
 //!   0 0 0 0    the row below
 //! ```
 //!
+//! In a plane of bytes the borders hold the byte that stands for zero.
+//!
 //! With cells numbered through (`p = y * pitch + x`, `pitch = width + 1`) a tap of the window is a fixed distance,
 //! for every cell, and a kernel may take any run of cells, borders included. What it would write to a
 //! border, it writes as zero.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Bytes of a cache line; planes begin on one.
 pub(crate) const LINE: usize = 64;
@@ -30,6 +33,8 @@ pub(crate) const RUN_SLACK: usize = 32;
 pub(crate) enum Format {
     F32,
     Bf16,
+    /// A scale and a zero of its own for each map.
+    U8,
 }
 
 impl Format {
@@ -38,6 +43,7 @@ impl Format {
         match self {
             Format::F32 => 4,
             Format::Bf16 => 2,
+            Format::U8 => 1,
         }
     }
 
@@ -86,11 +92,19 @@ pub(crate) struct Plane {
     pub(crate) grid: Grid,
     /// Bytes of one cell.
     pub(crate) cell: usize,
+    /// What the borders hold.
+    pub(crate) zero: u8,
 }
 
 impl Plane {
     fn size(self) -> usize {
         (self.grid.total() * self.cell + 2 * LINE).next_multiple_of(LINE)
+    }
+
+    /// All bytes of a plane whose cell (0, 0) lies at `place`.
+    pub(crate) fn bytes(self, place: usize) -> Range<usize> {
+        let start = place - self.origin();
+        start..start + self.size()
     }
 
     /// Bytes from the plane's first to its cell (0, 0).
@@ -140,7 +154,7 @@ mod tests {
         let mut places = Places::default();
         let mut taken: Vec<(usize, usize)> = Vec::new();
         for (height, width, cell) in [(1, 1, 64), (7, 10, 64), (80, 56, 32), (320, 224, 8), (3, 5, 16)] {
-            let plane = Plane { grid: Grid { height, width }, cell };
+            let plane = Plane { grid: Grid { height, width }, cell, zero: 0 };
             let origin = places.take(plane);
             assert_eq!(origin % LINE, 0);
             let first = origin - (plane.grid.pitch() + 1) * cell;
@@ -155,11 +169,13 @@ mod tests {
     #[test]
     fn only_planes_of_one_shape_share_memory() {
         let mut places = Places::default();
-        let plane = Plane { grid: Grid { height: 4, width: 4 }, cell: 64 };
-        let other = Plane { grid: Grid { height: 4, width: 4 }, cell: 32 };
+        let plane = Plane { grid: Grid { height: 4, width: 4 }, cell: 64, zero: 0 };
+        let other = Plane { cell: 32, ..plane };
+        let shifted = Plane { zero: 9, ..plane };
         let place = places.take(plane);
         places.give_back(plane, place);
         assert_ne!(places.take(other), place);
+        assert_ne!(places.take(shifted), place);
         assert_eq!(places.take(plane), place);
     }
 }

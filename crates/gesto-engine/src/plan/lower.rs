@@ -8,7 +8,9 @@ use std::collections::HashMap;
 
 use super::layout::{Format, Grid, LINE, Plane, PlaneId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Activation, ConvId, Graph, Head, Op, ValueId};
+use crate::model::{
+    Activation, ActivationScales, ConvId, Graph, Head, Op, Quantization, ValueId, quantization,
+};
 
 /// Some channels of a map: one plane, of which `channels` are used.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +88,8 @@ pub(crate) struct LevelPlanes {
 #[derive(Debug)]
 pub(crate) struct Lowered {
     pub(crate) planes: Vec<Plane>,
+    /// What the numbers of each plane mean, where they are bytes.
+    pub(crate) quantizations: Vec<Quantization>,
     pub(crate) input: PlaneId,
     pub(crate) dense: Vec<Vec<Task>>,
     pub(crate) lazy: Vec<Vec<LazyTask>>,
@@ -93,19 +97,26 @@ pub(crate) struct Lowered {
     pub(crate) levels: Vec<Vec<LevelPlanes>>,
 }
 
-/// Lowers a graph for inputs of `grid`.
-pub(crate) fn lower(graph: &Graph, grid: Grid, format: Format) -> Result<Lowered> {
+/// Lowers a graph for inputs of `grid`. Bytes need the scales of all maps.
+pub(crate) fn lower(
+    graph: &Graph,
+    grid: Grid,
+    format: Format,
+    scales: Option<&ActivationScales>,
+) -> Result<Lowered> {
     let mut l = Lowerer {
         graph,
         grid,
         format,
+        scales,
         planes: Vec::new(),
+        quantizations: Vec::new(),
         maps: HashMap::new(),
         stages: Vec::new(),
         consumers: consumers(graph),
     };
     // Red, green, blue and one unused number, so that a cell has a size of a power of two.
-    let input = l.plane(grid, 4 * format.bytes());
+    let input = l.plane(grid, 4 * format.bytes(), Quantization::IDENTITY);
     l.maps.insert(graph.input, vec![Piece { plane: input, channels: 3, lanes: 4, upsampled: false }]);
     let branches: Vec<Vec<HeadBranches>> = graph.heads.iter().map(|head| l.head_branches(head)).collect();
     let in_heads: Vec<usize> = branches.iter().flatten().flat_map(|b| b.all().flatten().copied()).collect();
@@ -117,7 +128,7 @@ pub(crate) fn lower(graph: &Graph, grid: Grid, format: Format) -> Result<Lowered
     let mut levels = l.class_branches(&branches)?;
     let dense = std::mem::take(&mut l.stages);
     let lazy = l.lazy_branches(&branches, &mut levels)?;
-    Ok(Lowered { planes: l.planes, input, dense, lazy, levels })
+    Ok(Lowered { planes: l.planes, quantizations: l.quantizations, input, dense, lazy, levels })
 }
 
 fn consumers(graph: &Graph) -> HashMap<ValueId, usize> {
@@ -151,15 +162,18 @@ struct Lowerer<'a> {
     graph: &'a Graph,
     grid: Grid,
     format: Format,
+    scales: Option<&'a ActivationScales>,
     planes: Vec<Plane>,
+    quantizations: Vec<Quantization>,
     maps: HashMap<ValueId, Vec<Piece>>,
     stages: Vec<Vec<Task>>,
     consumers: HashMap<ValueId, usize>,
 }
 
 impl Lowerer<'_> {
-    fn plane(&mut self, grid: Grid, cell: usize) -> PlaneId {
-        self.planes.push(Plane { grid, cell });
+    fn plane(&mut self, grid: Grid, cell: usize, quantization: Quantization) -> PlaneId {
+        self.planes.push(Plane { grid, cell, zero: quantization.zero });
+        self.quantizations.push(quantization);
         PlaneId(self.planes.len() - 1)
     }
 
@@ -168,10 +182,35 @@ impl Lowerer<'_> {
         Grid { height: self.grid.height / stride, width: self.grid.width / stride }
     }
 
-    fn pieces(&mut self, grid: Grid, channels: usize, lanes: usize, format: Format) -> Vec<Piece> {
+    /// What the stored numbers of a map mean.
+    fn quantization(&self, value: ValueId) -> Quantization {
+        let name = &self.graph.value(quantization::stored(self.graph, value)).name;
+        self.scales.map_or(Quantization::IDENTITY, |scales| scales[name])
+    }
+
+    /// New planes for all channels of `value`.
+    fn stored(&mut self, value: ValueId) -> Vec<Piece> {
+        let (grid, channels) = (self.grid_of(value), self.graph.value(value).channels);
+        let (lanes, quantization) = (self.lanes_for(value), self.quantization(value));
+        self.pieces(grid, channels, lanes, self.format, quantization)
+    }
+
+    /// New planes of f32 for results and half-way sums.
+    fn full_precision(&mut self, grid: Grid, channels: usize) -> Vec<Piece> {
+        self.pieces(grid, channels, 16, Format::F32, Quantization::IDENTITY)
+    }
+
+    fn pieces(
+        &mut self,
+        grid: Grid,
+        channels: usize,
+        lanes: usize,
+        format: Format,
+        quantization: Quantization,
+    ) -> Vec<Piece> {
         (0..channels.div_ceil(lanes))
             .map(|i| Piece {
-                plane: self.plane(grid, lanes * format.bytes()),
+                plane: self.plane(grid, lanes * format.bytes(), quantization),
                 channels: lanes.min(channels - i * lanes),
                 lanes,
                 upsampled: false,
@@ -189,11 +228,10 @@ impl Lowerer<'_> {
             }
             _ => None,
         });
-        let fits = |lanes: usize| cuts.clone().flatten().all(|cut| cut % lanes == 0);
-        if fits(full) && channels.is_multiple_of(full) || full == 16 {
-            return full;
-        }
-        if fits(16) && channels.is_multiple_of(16) { 16 } else { full }
+        let fits = |lanes: usize| {
+            channels.is_multiple_of(lanes) && cuts.clone().flatten().all(|cut| cut.is_multiple_of(lanes))
+        };
+        [64, 32, 16].into_iter().find(|&lanes| lanes <= full && fits(lanes)).unwrap_or(full)
     }
 
     fn conv_task(&self, convs: Vec<ConvId>, sources: Vec<Source>, activation: Activation) -> ConvTask {
@@ -275,7 +313,7 @@ impl Lowerer<'_> {
             }
             let mut low = self.conv_task(vec![id], upsampled, Activation::Identity);
             let half = Grid { height: grid.height / 2, width: grid.width / 2 };
-            let pieces = self.pieces(half, conv.out_channels, 16, Format::F32);
+            let pieces = self.full_precision(half, conv.out_channels);
             task.partial = pieces.iter().map(|piece| piece.plane).collect();
             low.outputs = vec![pieces];
             low.is_partial = true;
@@ -283,8 +321,7 @@ impl Lowerer<'_> {
             self.same_cells(&low, output)?;
             self.stages.push(vec![Task::Conv(low)]);
         }
-        let lanes = self.lanes_for(output);
-        task.outputs = vec![self.pieces(grid, conv.out_channels, lanes, self.format)];
+        task.outputs = vec![self.stored(output)];
         self.same_cells(&task, output)?;
         self.maps.insert(output, task.outputs[0].clone());
         self.stages.push(vec![Task::Conv(task)]);
@@ -304,7 +341,8 @@ impl Lowerer<'_> {
         let (a_planes, b_pieces) = (self.maps[&a].clone(), self.maps[&b].clone());
         let same = a_planes.len() == b_pieces.len()
             && a_planes.iter().zip(&b_pieces).all(|(a, b)| {
-                a.channels == b.channels && self.planes[a.plane.0] == self.planes[b.plane.0] && !a.upsampled
+                let (of_a, of_b) = (self.planes[a.plane.0], self.planes[b.plane.0]);
+                a.channels == b.channels && (of_a.grid, of_a.cell) == (of_b.grid, of_b.cell) && !a.upsampled
             });
         let alone = self.consumers[&b] == 1;
         match self.stages.last_mut().map(Vec::as_mut_slice) {
@@ -333,8 +371,8 @@ impl Lowerer<'_> {
             .clone()
             .into_iter()
             .map(|piece| {
-                let Plane { grid, cell } = self.planes[piece.plane.0];
-                Piece { plane: self.plane(grid, cell), ..piece }
+                let Plane { grid, cell, .. } = self.planes[piece.plane.0];
+                Piece { plane: self.plane(grid, cell, self.quantizations[piece.plane.0]), ..piece }
             })
             .collect();
         let planes: Vec<PlaneId> = to.iter().map(|piece| piece.plane).collect();
@@ -391,9 +429,7 @@ impl Lowerer<'_> {
                 task = Some(self.conv_task(Vec::new(), sources, c.activation));
             }
             let grid = self.grid_of(output);
-            let (lanes, format) =
-                if last { (16, Format::F32) } else { (self.lanes_for(output), self.format) };
-            let pieces = self.pieces(grid, c.out_channels, lanes, format);
+            let pieces = if last { self.full_precision(grid, c.out_channels) } else { self.stored(output) };
             self.maps.insert(output, pieces.clone());
             let task = task.as_mut().expect("made above");
             task.convs.push(conv);
@@ -517,7 +553,7 @@ pub(crate) fn taps(task: &ConvTask, kernel: usize, planes: &[Plane], format: For
     let half = (kernel / 2) as isize;
     let mut taps = Vec::new();
     for source in &task.sources {
-        let Plane { grid, cell } = planes[source.plane.0];
+        let Plane { grid, cell, .. } = planes[source.plane.0];
         for ky in 0..kernel {
             for line in 0..(kernel * cell).div_ceil(LINE) {
                 let lanes = (0..format.lanes())

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use self::layout::{Grid, LINE, Places, Plane, PlaneId, RUN_SLACK};
 use self::lower::{ConvTask, LevelPlanes, Lowered, PoolTask, Task};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::isa::Token;
 use crate::kernels::Kernels;
-use crate::kernels::memory::Lines;
-use crate::model::{Activation, Model};
+use crate::kernels::memory::{Arena, Lines};
+use crate::model::{Activation, Model, Quantization};
 
 /// A network planned for one input size and one tier: immutable, shared by everyone who runs it.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// `[head][level]`
     pub(crate) levels: Vec<Vec<Level>>,
     pub(crate) weights: Lines,
+    /// Borders that are not zero: bytes of whole planes, and what they hold before the first frame.
+    pub(crate) borders: Vec<(Range<usize>, u8)>,
     /// Bytes of all planes, and of what follows the last one.
     pub(crate) arena_size: usize,
     /// Bytes that each thread needs for itself, behind the planes.
@@ -93,6 +95,9 @@ pub(crate) struct Chunk {
     pub(crate) partial: Option<usize>,
     /// Bytes of an output cell (and of a residual's).
     pub(crate) cell: usize,
+    /// What bytes of output and residual mean.
+    pub(crate) quantization: Quantization,
+    pub(crate) residual_quantization: Quantization,
 }
 
 /// Chunks computed together, and their packed weights.
@@ -115,7 +120,8 @@ pub(crate) struct ConvStep {
     pub(crate) row: usize,
     pub(crate) blocks: Vec<Block>,
     pub(crate) chunks: Vec<Chunk>,
-    /// Byte offset in [`Plan::weights`] of one f32 for each output channel, chunk by chunk.
+    /// Byte offset in [`Plan::weights`] of one f32 for each output channel, chunk by chunk. In plans of bytes two more such
+    /// lists follow: what a sum is worth (f32), and what is added to it before (i32).
     pub(crate) bias: usize,
     pub(crate) activation: Activation,
     /// Written as f32 in a plan of another format.
@@ -215,13 +221,25 @@ impl Plan {
     /// Plans `model` for inputs of `grid` on the tier of `token`.
     pub(crate) fn new(model: &Model, grid: Grid, token: Token) -> Result<Self> {
         let kernels = Kernels::new(token);
-        let Lowered { planes, input, dense, lazy, levels } =
-            lower::lower(model.graph(), grid, kernels.format())?;
+        let scales = match (kernels.format(), model.activation_scales()) {
+            (layout::Format::U8, None) => {
+                let message = format!(
+                    "{} needs a quantised model, and this one has no activation scales: `gesto model quantize` adds them",
+                    kernels.isa()
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            (layout::Format::U8, scales) => scales,
+            _ => None,
+        };
+        let Lowered { planes, quantizations, input, dense, lazy, levels } =
+            lower::lower(model.graph(), grid, kernels.format(), scales)?;
         let places = Placed::new(&planes, input, &dense, &lazy, &levels);
         let mut builder = Builder {
             model,
             kernels,
             planes: &planes,
+            quantizations: &quantizations,
             places: &places.places,
             cells: HashMap::new(),
             packer: pack::Packer::new(model, kernels.format()),
@@ -262,6 +280,7 @@ impl Plan {
             lazy,
             levels,
             weights: builder.packer.finish(),
+            borders: borders(&planes, &places.places),
             // A square or a tile at the edge of the last plane may read two rows past its end.
             arena_size: places.size
                 + planes.iter().map(|plane| (2 * plane.grid.pitch() + 64) * LINE).max().unwrap_or(0),
@@ -274,6 +293,15 @@ impl Plan {
         let plan = Self { scratch_size, ..plan };
         plan.check();
         Ok(plan)
+    }
+
+    /// The arena of a team, with all borders in place.
+    pub(crate) fn arena(&self, threads: usize) -> Arena {
+        let mut arena = Arena::new(self.arena_size_for(threads));
+        for (bytes, zero) in &self.borders {
+            arena.fill(bytes.clone(), *zero);
+        }
+        arena
     }
 
     /// Bytes of the arena of a team.
@@ -309,7 +337,7 @@ impl Plan {
                 assert!((tile.output + tile.count) as usize <= cells && tile.count as usize <= reach);
             }
             for chunk in &step.chunks {
-                assert!(chunk.cell >= 32);
+                assert!(chunk.cell >= 16);
                 for place in [Some(chunk.output), chunk.residual].into_iter().flatten() {
                     assert!(
                         place + cells * chunk.cell <= self.arena_size,
@@ -345,7 +373,8 @@ impl Plan {
                 assert!(filter.weights.len() == step.blocks.len());
                 assert!(step.chunks.iter().all(|chunk| chunk.cell == LINE && chunk.partial.is_none()));
             }
-            assert!(step.bias + step.chunks.len() * LINE <= weights, "{}: no bias", step.name);
+            let lists = if self.kernels.format() == layout::Format::U8 { 3 } else { 1 };
+            assert!(step.bias + lists * step.chunks.len() * LINE <= weights, "{}: no bias", step.name);
             for block in &step.blocks {
                 let size = self.kernels.block_bytes(step, block);
                 assert!(block.weights + size <= weights, "{}: too few weights", step.name);
@@ -433,10 +462,20 @@ fn task_planes(task: &Task) -> (Vec<PlaneId>, Vec<PlaneId>) {
     }
 }
 
+/// The planes whose borders are not zero. Those that share a place agree in this.
+fn borders(planes: &[Plane], places: &[usize]) -> Vec<(Range<usize>, u8)> {
+    let placed = planes.iter().zip(places).filter(|(plane, place)| plane.zero != 0 && **place != usize::MAX);
+    let mut borders: Vec<_> = placed.map(|(plane, &place)| (plane.bytes(place), plane.zero)).collect();
+    borders.sort_by_key(|(bytes, _)| bytes.start);
+    borders.dedup();
+    borders
+}
+
 struct Builder<'a> {
     model: &'a Model,
     kernels: Kernels,
     planes: &'a [Plane],
+    quantizations: &'a [Quantization],
     places: &'a [usize],
     cells: HashMap<Grid, Arc<Cells>>,
     packer: pack::Packer,
@@ -451,7 +490,7 @@ impl Builder<'_> {
     }
 
     fn pool(&self, task: &PoolTask) -> PoolStep {
-        let Plane { grid, cell } = self.planes[task.input[0].0];
+        let Plane { grid, cell, .. } = self.planes[task.input[0].0];
         let planes = (0..task.input.len())
             .map(|i| {
                 let chain = std::iter::once(&task.input).chain(&task.outputs);
@@ -489,6 +528,11 @@ impl Builder<'_> {
                     residual: at(&task.residual),
                     partial: None,
                     cell,
+                    quantization: self.quantizations[piece.plane.0],
+                    residual_quantization: task
+                        .residual
+                        .get(i)
+                        .map_or(Quantization::IDENTITY, |id| self.quantizations[id.0]),
                 });
             }
         }
@@ -500,8 +544,14 @@ impl Builder<'_> {
         let cells = Arc::clone(self.cells.entry(grid).or_insert_with(|| Arc::new(Cells::new(grid))));
         let tiles = tiles(grid, input.grid, stride, self.kernels.tile_cells(grid, stride));
         let per_block = self.kernels.chunks_per_block(chunks.len());
-        let layout =
-            pack::Layout { model: self.model, task, taps: &taps, offsets: &offsets, chunks: &chunks };
+        let layout = pack::Layout {
+            model: self.model,
+            task,
+            taps: &taps,
+            offsets: &offsets,
+            chunks: &chunks,
+            quantizations: self.quantizations,
+        };
         let packed = self.packer.pack(&layout, per_block, format);
         // With fewer channels the transforms cost more than the multiplications saved; with few squares, the larger weights
         // take longer to arrive.

@@ -2,13 +2,17 @@
 //!
 //! For each block of output channels, for each tap:
 //! - f32: for each number of the line, 16 weights a chunk, chunks side by side;
-//! - bf16: for each chunk a tile of 16 rows, one a pair of numbers, of 16 pairs, one an output channel.
+//! - bf16: for each chunk a tile of 16 rows, one a pair of numbers, of 16 pairs, one an output channel;
+//! - bytes: the same with 16 quadruples of numbers.
+//!
+//! Weights of bytes are symmetric, with a scale for each output channel. The scale of each map read is folded into them, so
+//! that a concatenation may join maps of different scales: `sum w s (a - z) = t (sum q a - sum q z)`, `q = round(w s / t)`.
 
 use super::layout::{Format, LINE};
 use super::lower::{ConvTask, Tap, Weight};
 use super::{Block, Chunk, TapOffset};
 use crate::kernels::memory::{Line, Lines};
-use crate::model::Model;
+use crate::model::{Model, Quantization};
 
 /// Logit of class channels that exist only to fill a plane: below every threshold.
 const NEVER: f32 = -1e30;
@@ -42,6 +46,12 @@ impl Packer {
             self.lines
                 .push(Line::from_words(std::array::from_fn(|i| columns.bias(16 * chunk + i).to_bits())));
         }
+        let quantized = (format == Format::U8).then(|| Quantized::new(layout, &columns));
+        if let Some(quantized) = &quantized {
+            self.lines
+                .extend(quantized.scales.iter().map(|scales| Line::from_words(scales.map(f32::to_bits))));
+            self.lines.extend(quantized.offsets.iter().map(|o| Line::from_words(o.map(|o| o as u32))));
+        }
         let mut blocks = Vec::new();
         for first in (0..layout.chunks.len()).step_by(per_block) {
             let chunks = first..(first + per_block).min(layout.chunks.len());
@@ -53,6 +63,18 @@ impl Packer {
                             for chunk in chunks.clone() {
                                 self.lines
                                     .push(Line::from_words(columns.chunk(chunk, *lane).map(f32::to_bits)));
+                            }
+                        }
+                    }
+                    Format::U8 => {
+                        let quantized = quantized.as_ref().expect("made above");
+                        for chunk in chunks.clone() {
+                            for quad in tap.lanes.as_chunks::<4>().0 {
+                                let bytes =
+                                    quad.map(|lane| quantized.chunk(layout, &columns, chunk, tap, lane));
+                                let words =
+                                    std::array::from_fn(|i| u32::from_le_bytes(bytes.map(|b| b[i] as u8)));
+                                self.lines.push(Line::from_words(words));
                             }
                         }
                     }
@@ -95,12 +117,68 @@ pub(super) struct Layout<'a> {
     pub(super) taps: &'a [Tap],
     pub(super) offsets: &'a [TapOffset],
     pub(super) chunks: &'a [Chunk],
+    /// Of all planes.
+    pub(super) quantizations: &'a [Quantization],
 }
 
 impl Layout<'_> {
     /// The task's weights by output column.
     pub(super) fn columns(&self) -> Columns {
         Columns::new(self.model, self.task, self.chunks.len())
+    }
+}
+
+/// How the weights of a task become bytes, chunk by chunk.
+struct Quantized {
+    /// What a sum of products is worth, for each output channel.
+    scales: Vec<[f32; 16]>,
+    /// What the zeros of the maps read add to a sum, to be taken away.
+    offsets: Vec<[i32; 16]>,
+}
+
+impl Quantized {
+    fn new(layout: &Layout<'_>, columns: &Columns) -> Self {
+        let chunks = layout.chunks.len();
+        let mut quantized = Self { scales: vec![[0.0; 16]; chunks], offsets: vec![[0; 16]; chunks] };
+        for chunk in 0..chunks {
+            let mut largest = [0.0f32; 16];
+            for tap in layout.taps {
+                let scale = layout.quantizations[tap.plane.0].scale;
+                for lane in &tap.lanes {
+                    let weights = columns.chunk(chunk, *lane);
+                    largest = std::array::from_fn(|i| largest[i].max((weights[i] * scale).abs()));
+                }
+            }
+            quantized.scales[chunk] = largest.map(|largest| largest / 127.0);
+            let mut offsets = [0i32; 16];
+            for tap in layout.taps {
+                let zero = i32::from(layout.quantizations[tap.plane.0].zero);
+                for lane in &tap.lanes {
+                    let bytes = quantized.chunk(layout, columns, chunk, tap, *lane);
+                    offsets = std::array::from_fn(|i| offsets[i] - zero * i32::from(bytes[i]));
+                }
+            }
+            quantized.offsets[chunk] = offsets;
+        }
+        quantized
+    }
+
+    /// The weights of 16 output channels for one number of the input.
+    fn chunk(
+        &self,
+        layout: &Layout<'_>,
+        columns: &Columns,
+        chunk: usize,
+        tap: &Tap,
+        lane: Option<Weight>,
+    ) -> [i8; 16] {
+        let scale = layout.quantizations[tap.plane.0].scale;
+        let weights = columns.chunk(chunk, lane);
+        std::array::from_fn(|i| {
+            let step = self.scales[chunk][i];
+            // Output channels that only fill a plane have no weights and no scale.
+            if step > 0.0 { (weights[i] * scale / step).round_ties_even() as i8 } else { 0 }
+        })
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) fn plan(
     model: &Model,
     token: Token,
     planes: &[Plane],
+    quantizations: &[Quantization],
     task: &Task,
     everywhere: bool,
 ) -> (Plan, Vec<usize>) {
@@ -19,6 +20,7 @@ pub(crate) fn plan(
         model,
         kernels,
         planes,
+        quantizations,
         places: &places,
         cells: HashMap::new(),
         packer: pack::Packer::new(model, kernels.format()),
@@ -34,6 +36,7 @@ pub(crate) fn plan(
         lazy: Vec::new(),
         levels: Vec::new(),
         weights: builder.packer.finish(),
+        borders: borders(planes, &places),
         arena_size: pool.size()
             + planes.iter().map(|plane| (2 * plane.grid.pitch() + 64) * LINE).max().unwrap_or(0),
         scratch_size: 0,

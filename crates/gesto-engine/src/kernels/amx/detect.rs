@@ -11,6 +11,7 @@ use super::TileConfig;
 /// Bits of CPUID leaf 7, subleaf 0, EDX.
 const AMX_BF16: u32 = 1 << 22;
 const AMX_TILE: u32 = 1 << 24;
+const AMX_INT8: u32 = 1 << 25;
 /// Bits of XCR0: tile configuration and tile data are saved on a context switch.
 const XCR0_TILES: u64 = 0b11 << 17;
 /// `arch_prctl` operation and the feature number of tile data (Linux, arch/x86/include/uapi/asm/prctl.h).
@@ -19,11 +20,20 @@ const XFEATURE_XTILEDATA: u64 = 18;
 
 /// Nothing when bf16 tile products work; else the reason in words.
 pub(crate) fn bf16() -> Result<(), String> {
+    unit(AMX_BF16)
+}
+
+/// The same for products of bytes.
+pub(crate) fn int8() -> Result<(), String> {
+    unit(AMX_INT8)
+}
+
+fn unit(products: u32) -> Result<(), String> {
     if __cpuid(0).eax < 7 {
         return Err("the processor is too old to have it".into());
     }
     let edx = __cpuid_count(7, 0).edx;
-    if edx & AMX_TILE == 0 || edx & AMX_BF16 == 0 {
+    if edx & AMX_TILE == 0 || edx & products == 0 {
         return Err("the processor has no matrix unit (AMX), or the virtual machine hides it".into());
     }
     // OSXSAVE: without it xgetbv itself is illegal.

@@ -144,7 +144,14 @@ unsafe fn execute(code: *const u8, registers: &[i64; 23], tiles: &mut Tiles) -> 
         (0x5e, 3, 3) => {
             let (a, b, rows) = (tiles.data[rm], tiles.data[vvvv], shape(&tiles.config, reg).0);
             for (row, a) in tiles.data[reg].iter_mut().zip(&a).take(rows) {
-                dot_i8(row, a, &b);
+                dot_i8(row, a, &b, |byte| i32::from(byte as i8));
+            }
+            Some(5)
+        }
+        (0x5e, 1, 3) => {
+            let (a, b, rows) = (tiles.data[rm], tiles.data[vvvv], shape(&tiles.config, reg).0);
+            for (row, a) in tiles.data[reg].iter_mut().zip(&a).take(rows) {
+                dot_i8(row, a, &b, i32::from);
             }
             Some(5)
         }
@@ -167,13 +174,14 @@ fn dot_bf16(sums: &mut [u8; 64], a: &[u8; 64], b: &[[u8; 64]; 16]) {
     }
 }
 
-/// `tdpbssd` for one row: 16 sums of i32 get 16 quadruples of products each.
-fn dot_i8(sums: &mut [u8; 64], a: &[u8; 64], b: &[[u8; 64]; 16]) {
+/// `tdpbssd` or `tdpbusd` for one row: 16 sums of i32 get 16 quadruples of products each; `a` tells whether the bytes of
+/// the left side have a sign.
+fn dot_i8(sums: &mut [u8; 64], left: &[u8; 64], b: &[[u8; 64]; 16], a: impl Fn(u8) -> i32) {
     for (column, sum) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let mut s = i32::from_le_bytes(*sum);
         for (quad, b) in b.iter().enumerate() {
             for i in 0..4 {
-                s = s.wrapping_add(i32::from(a[4 * quad + i] as i8) * i32::from(b[4 * column + i] as i8));
+                s = s.wrapping_add(a(left[4 * quad + i]) * i32::from(b[4 * column + i] as i8));
             }
         }
         *sum = s.to_le_bytes();

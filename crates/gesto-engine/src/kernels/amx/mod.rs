@@ -7,4 +7,5 @@ pub(crate) mod emulate;
 mod tile;
 
 pub(super) use self::conv::{cells, conv, multiply_registers};
-use self::tile::TileConfig;
+pub(in crate::kernels) use self::tile::TileConfig;
+pub(super) use self::tile::release;

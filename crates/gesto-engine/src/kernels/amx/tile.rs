@@ -33,7 +33,7 @@ impl TileConfig {
     /// # Safety
     /// Tile instructions are legal on this processor and granted to this process.
     #[inline]
-    pub(super) unsafe fn load(&self) {
+    pub(in crate::kernels) unsafe fn load(&self) {
         // SAFETY: the caller vouches for the instruction; it reads 64 bytes.
         unsafe { asm!("ldtilecfg [{0}]", in(reg) self, options(nostack, preserves_flags)) }
     }
@@ -173,7 +173,7 @@ pub(super) unsafe fn store<const T: usize, const C: usize>(to: *mut [[[[f32; 16]
 /// # Safety
 /// As [`zero`].
 #[inline]
-pub(super) unsafe fn release() {
+pub(in crate::kernels) unsafe fn release() {
     // SAFETY: the caller vouches for the instruction.
     unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Numbers, stored};
-use crate::model::{Activation, Conv, ConvId, ConvWeights, Model};
+use crate::model::{Activation, Conv, ConvId, ConvWeights, Model, Quantization};
 use crate::plan::layout::{Format, Grid, Plane, PlaneId};
 use crate::plan::lower::{ConvTask, Piece, Source};
 use crate::plan::single;
@@ -33,7 +33,7 @@ pub(super) struct Case {
     pub(super) stride: usize,
     /// With a stride: the input ends in the middle of a window.
     pub(super) odd: bool,
-    /// Input cells of 16 channels instead of a full line.
+    /// Input cells of 16 numbers instead of a full line.
     pub(super) narrow: bool,
     /// Channels used of each plane read.
     pub(super) sources: Vec<usize>,
@@ -153,6 +153,8 @@ pub(super) struct Step {
     pub(super) model: Model,
     pub(super) task: ConvTask,
     pub(super) planes: Vec<Plane>,
+    /// Of each plane.
+    pub(super) quantizations: Vec<Quantization>,
     /// The concatenated input.
     pub(super) input: Map,
     /// What is added to each convolution, and the planes that hold it.
@@ -175,26 +177,36 @@ impl Case {
         let is_picture = self.kind == Kind::Picture;
 
         let first = if is_picture { from } else { Grid { height: 1, width: 1 } };
-        let mut planes = vec![Plane { grid: first, cell: 4 * format.bytes() }];
+        let mut planes = vec![Plane { grid: first, cell: 4 * format.bytes(), zero: 0 }];
+        let mut quantizations = vec![Quantization::IDENTITY];
+        // A plane of `lanes` numbers a cell.
+        let mut plane = |grid, lanes: usize, format: Format, quantization: Quantization| {
+            quantizations.push(quantization);
+            single::add(&mut planes, Plane { grid, cell: lanes * format.bytes(), zero: quantization.zero })
+        };
+        let quantization = |numbers: &mut Numbers| match format {
+            Format::U8 => Quantization {
+                scale: 0.02 + 0.01 * numbers.number(),
+                zero: if numbers.below(3) == 0 { 0 } else { numbers.below(120) as u8 },
+            },
+            _ => Quantization::IDENTITY,
+        };
         let lanes = |narrow: bool| if narrow { 16 } else { format.lanes() };
         let mut sources = Vec::new();
         let mut channels = 0;
         for &used in &self.sources {
             let lanes = lanes(self.narrow);
-            let plane = if is_picture {
-                PlaneId(0)
-            } else {
-                single::add(&mut planes, Plane { grid: from, cell: lanes * format.bytes() })
-            };
+            let quantization = quantization(&mut numbers);
+            let id = if is_picture { PlaneId(0) } else { plane(from, lanes, format, quantization) };
             let used = used.min(lanes);
-            sources.push(Source { plane, first: channels, channels: used });
+            sources.push(Source { plane: id, first: channels, channels: used });
             channels += used;
         }
 
         let logits = matches!(self.kind, Kind::Logits | Kind::Sums);
-        let pieces = |planes: &mut Vec<Plane>, grid, channels: usize, lanes: usize, format: Format| {
+        let mut pieces = |grid, channels: usize, lanes: usize, format: Format, q| {
             let piece = |i: usize| Piece {
-                plane: single::add(planes, Plane { grid, cell: lanes * format.bytes() }),
+                plane: plane(grid, lanes, format, q),
                 channels: lanes.min(channels - i * lanes),
                 lanes,
                 upsampled: false,
@@ -204,16 +216,19 @@ impl Case {
         let ids = |pieces: Vec<Piece>| pieces.iter().map(|piece| piece.plane).collect::<Vec<_>>();
         let (mut outputs, mut residual, mut partial) = (Vec::new(), Vec::new(), Vec::new());
         for &(out, narrow) in &self.outputs {
-            let (lanes, format) = if logits { (16, Format::F32) } else { (lanes(narrow), format) };
-            outputs.push(pieces(&mut planes, grid, out, lanes, format));
+            let (lanes, format, q) = match logits {
+                true => (16, Format::F32, Quantization::IDENTITY),
+                false => (lanes(narrow), format, quantization(&mut numbers)),
+            };
+            outputs.push(pieces(grid, out, lanes, format, q));
             if self.kind == Kind::Residual {
-                residual.push(ids(pieces(&mut planes, grid, out, lanes, format)));
+                residual.push(ids(pieces(grid, out, lanes, format, quantization(&mut numbers))));
             }
             if self.kind == Kind::Partial {
                 let half = Grid { height: grid.height / 2, width: grid.width / 2 };
                 // One plane a chunk: as many as the output has, those that only fill a plane included.
                 let chunks = 16 * out.div_ceil(lanes) * lanes / 16;
-                partial.push(ids(pieces(&mut planes, half, chunks, 16, Format::F32)));
+                partial.push(ids(pieces(half, chunks, 16, Format::F32, Quantization::IDENTITY)));
             }
         }
 
@@ -261,6 +276,6 @@ impl Case {
         };
         let residual = added.into_iter().zip(residual).collect();
         let partial = sums.into_iter().zip(partial).collect();
-        Step { model, task, planes, input, residual, partial, rgb }
+        Step { model, task, planes, quantizations, input, residual, partial, rgb }
     }
 }

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::{Numbers, on_tier, runner, stored};
 use crate::isa::{Isa, Token};
 use crate::kernels::Kernels;
-use crate::kernels::memory::Arena;
-use crate::model::Model;
+use crate::model::{Model, Quantization};
 use crate::plan::layout::{Format, Grid, Plane};
 use crate::plan::lower::{PoolTask, Task};
 use crate::plan::{self, single};
@@ -29,18 +28,21 @@ fn pools_give_the_scalar_numbers() {
 fn check(token: Token, grid: Grid, size: usize, pools: usize, narrow: bool, seed: u64) {
     let kernels = Kernels::new(token);
     let format = kernels.format();
-    let lanes = if narrow && format == Format::Bf16 { 16 } else { format.lanes() };
-    let plane = Plane { grid, cell: lanes * format.bytes() };
-    let picture = Plane { grid: Grid { height: 1, width: 1 }, cell: 4 * format.bytes() };
+    let lanes = if narrow { 16 } else { format.lanes() };
+    let zero = if format == Format::U8 { 9 } else { 0 };
+    let plane = Plane { grid, cell: lanes * format.bytes(), zero };
+    let picture = Plane { grid: Grid { height: 1, width: 1 }, cell: 4 * format.bytes(), zero: 0 };
     let mut planes = vec![picture];
     let input = vec![single::add(&mut planes, plane)];
     let outputs = (0..pools).map(|_| vec![single::add(&mut planes, plane)]).collect();
+    let quantizations = vec![Quantization::IDENTITY; planes.len()];
     let task = Task::Pool(PoolTask { size, input, outputs });
-    let (plan, places) = single::plan(&Model::of_convolutions(Vec::new()), token, &planes, &task, true);
+    let (plan, places) =
+        single::plan(&Model::of_convolutions(Vec::new()), token, &planes, &quantizations, &task, true);
     let plan::Step::Pool(step) = &plan.dense[0][0] else { unreachable!("the task is a pool") };
 
     let mut numbers = Numbers::new(seed);
-    let mut arena = Arena::new(plan.arena_size_for(1));
+    let mut arena = plan.arena(1);
     let at = |plane: usize, y: usize, x: usize, lane: usize| {
         places[plane] + (y * grid.pitch() + x) * lanes * format.bytes() + lane * format.bytes()
     };
@@ -48,13 +50,13 @@ fn check(token: Token, grid: Grid, size: usize, pools: usize, narrow: bool, seed
     for (i, number) in map.iter_mut().enumerate() {
         *number = stored(format, 3.0 * numbers.number());
         let (y, x, lane) = (i / lanes / grid.width, i / lanes % grid.width, i % lanes);
-        super::write(format, &mut super::conv::bytes(&mut arena)[at(1, y, x, lane)..], *number);
+        super::write(format, &mut super::conv::whole(&mut arena)[at(1, y, x, lane)..], *number);
     }
     for planes in &step.planes {
         // SAFETY: step and arena are the plan's; this is the only thread.
         unsafe { kernels.pool(step, arena.shared(), planes) };
     }
-    let bytes = super::conv::bytes(&mut arena);
+    let bytes = super::conv::whole(&mut arena);
     for pool in 0..pools {
         let mut pooled = map.clone();
         for (i, best) in pooled.iter_mut().enumerate() {
@@ -71,7 +73,7 @@ fn check(token: Token, grid: Grid, size: usize, pools: usize, narrow: bool, seed
         for y in 0..grid.height {
             let border = at(2 + pool, y, grid.width, 0);
             assert!(
-                bytes[border..border + plane.cell].iter().all(|&byte| byte == 0),
+                bytes[border..border + plane.cell].iter().all(|&byte| byte == zero),
                 "the border of row {y}"
             );
         }

@@ -1,0 +1,25 @@
+//! Convolutions of bytes: unsigned activations times signed weights, summed in 32-bit integers.
+//!
+//! Sums are exact, and what follows them (scale, activation, residual, rounding to a byte) uses nothing but operations that
+//! IEEE 754 defines to the bit: all tiers here give the same bytes on every machine.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(target_arch = "x86_64")]
+mod finish;
+pub(super) mod portable;
+pub(super) mod scalar;
+mod silu;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod vnni;
+
+use crate::plan::ConvStep;
+use crate::plan::layout::LINE;
+
+/// Bytes of the weight tile of one chunk and tap: 16 quadruples of channels by 16 output channels.
+const WEIGHT_TILE: usize = 16 * LINE;
+
+/// Byte offsets of a chunk's biases, scales and offsets, 16 numbers each.
+fn lists(step: &ConvStep, chunk: usize) -> [usize; 3] {
+    std::array::from_fn(|list| step.bias + (list * step.chunks.len() + chunk) * LINE)
+}
