@@ -16,5 +16,7 @@ pub mod reference;
 
 pub use error::{Error, ErrorKind, Result};
 pub use isa::Isa;
+#[cfg(feature = "wgpu")]
+pub use kernels::wgpu::matrix_units;
 pub use model::Model;
 pub use network::{Candidate, HeadMode, HeadOutput, Network, Options, Outputs, StepInfo};

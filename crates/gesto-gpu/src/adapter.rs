@@ -11,6 +11,8 @@ pub enum AdapterChoice {
     Best,
     /// The first whose name contains this text, whatever the case.
     Named(String),
+    /// By its position in the list of [`adapters`], from 0.
+    Number(usize),
     /// A software rasteriser that runs on the CPU, such as Mesa's llvmpipe.
     Software,
 }
@@ -160,6 +162,7 @@ pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
             let text = text.to_lowercase();
             found.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&text))
         }
+        AdapterChoice::Number(number) => found.into_iter().nth(*number),
         AdapterChoice::Software => {
             found.into_iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu)
         }
@@ -167,6 +170,7 @@ pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
     let Some(adapter) = chosen else {
         let wanted = match &options.adapter {
             AdapterChoice::Named(text) => format!("called {text:?}"),
+            AdapterChoice::Number(number) => format!("of number {number}"),
             _ => "that runs in software".to_owned(),
         };
         let message = format!("no adapter {wanted}; this machine has: {}", names.join(", "));

@@ -160,9 +160,16 @@ impl Placement {
         match fit {
             Fit::Stretch => Self { x: 0, y: 0, width: input.0, height: input.1 },
             Fit::Letterbox(_) => {
-                let scale = (input.0 as f64 / frame.0 as f64).min(input.1 as f64 / frame.1 as f64);
-                let side = |n: usize, most: usize| ((n as f64 * scale).round() as usize).clamp(1, most);
-                let (width, height) = (side(frame.0, input.0), side(frame.1, input.1));
+                // The tighter axis is filled exactly; the other is rounded to the nearest whole pixel, halves up. In
+                // integers, so that every unit of the project agrees.
+                let [w, h, room_w, room_h] = [frame.0, frame.1, input.0, input.1].map(|side| side as u64);
+                let nearest = |a: u64, b: u64, most: u64| ((2 * a + b) / (2 * b)).clamp(1, most);
+                let (width, height) = if room_w * h <= room_h * w {
+                    (room_w, nearest(h * room_w, w, room_h))
+                } else {
+                    (nearest(w * room_h, h, room_w), room_h)
+                };
+                let (width, height) = (width as usize, height as usize);
                 Self { x: (input.0 - width) / 2, y: (input.1 - height) / 2, width, height }
             }
         }

@@ -39,6 +39,11 @@ impl GraphBuilder {
         self.graph.output.push(value_info(name, shape));
     }
 
+    /// Declares an output of 64-bit integers.
+    pub(crate) fn output_indices(&mut self, name: &str, shape: &[usize]) {
+        self.graph.output.push(typed_value_info(name, shape, DataType::Int64));
+    }
+
     /// Appends a node; gives back `name`, the name of its output.
     pub(crate) fn node(
         &mut self,
@@ -161,7 +166,11 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
 }
 
 fn value_info(name: &str, shape: &[usize]) -> ValueInfo {
+    typed_value_info(name, shape, DataType::Float)
+}
+
+fn typed_value_info(name: &str, shape: &[usize], data_type: DataType) -> ValueInfo {
     let dim = shape.iter().map(|&n| Dimension { dim_value: Some(n as i64) }).collect();
-    let tensor = TensorType { elem_type: DataType::Float.into(), shape: Some(TensorShape { dim }) };
+    let tensor = TensorType { elem_type: data_type.into(), shape: Some(TensorShape { dim }) };
     ValueInfo { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

@@ -80,6 +80,15 @@ pub(crate) fn append(
         gather_levels(nodes, &format!("{name}.classes"), &maps, names, &[head.classes.len() as i64]);
     let classes = nodes.node("Sigmoid", &format!("{name}.probabilities"), &[&classes], &[]);
 
+    if options.class_max {
+        let axis = |name| [(name, Attribute::Int(1)), ("keepdims", Attribute::Int(0))];
+        let best = [("axes", Attribute::Ints(vec![1])), ("keepdims", Attribute::Int(0))];
+        let best = nodes.node("ReduceMax", &format!("{name}.best"), &[&classes], &best);
+        nodes.output(&best, &[1, count]);
+        let class = nodes.node("ArgMax", &format!("{name}.class"), &[&classes], &axis("axis"));
+        nodes.output_indices(&class, &[1, count]);
+    }
+
     let mut parts = vec![boxes, classes];
     let maps: Option<Vec<ValueId>> = head.levels.iter().map(|level| level.keypoints).collect();
     if let Some(maps) = maps {

@@ -65,13 +65,16 @@ pub struct Options {
     pub precision: Precision,
     /// A resize from a larger frame in front of the network; `images` is that frame then.
     pub resize: Option<Resize>,
+    /// Two more outputs for each head, `1 x A` both: `NAME.best`, the probability of each anchor point's best class, and
+    /// `NAME.class`, its number (64-bit integers). Readers then need not compare the classes.
+    pub class_max: bool,
 }
 
 impl Options {
     /// A network of `height` x `width` with 16-bit weights and no resize.
     #[must_use]
     pub fn new(height: usize, width: usize) -> Self {
-        Self { height, width, precision: Precision::default(), resize: None }
+        Self { height, width, precision: Precision::default(), resize: None, class_max: false }
     }
 }
 

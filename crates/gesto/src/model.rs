@@ -27,7 +27,21 @@ pub fn shipped() -> Result<Model> {
 /// [`ErrorKind::Model`] when it cannot be read or holds something else.
 pub fn read(path: impl AsRef<Path>) -> Result<Model> {
     let path = path.as_ref();
-    let cannot = |why: &dyn std::fmt::Display| format!("cannot read the model {}: {why}", path.display());
+    Model::from_bytes(bytes(path)?).map_err(|e| Error::new(ErrorKind::Model, cannot_read(path, &e)))
+}
+
+/// Whether a file is an ONNX model, by its name.
+pub(crate) fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
+}
+
+fn cannot_read(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!("cannot read the model {}: {why}", path.display())
+}
+
+/// A model file's bytes, if they are not absurdly many.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
+    let cannot = |why: &dyn std::fmt::Display| cannot_read(path, why);
     let io = |e: std::io::Error| Error::with_source(ErrorKind::Model, cannot(&e), e);
     let info = fs::metadata(path).map_err(io)?;
     if !info.is_file() {
@@ -36,6 +50,5 @@ pub fn read(path: impl AsRef<Path>) -> Result<Model> {
     if info.len() > MAX_BYTES {
         return Err(Error::new(ErrorKind::Model, cannot(&format!("{} bytes are too many", info.len()))));
     }
-    let bytes = fs::read(path).map_err(io)?;
-    Model::from_bytes(bytes).map_err(|e| Error::new(ErrorKind::Model, cannot(&e)))
+    fs::read(path).map_err(io)
 }

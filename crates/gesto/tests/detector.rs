@@ -96,7 +96,7 @@ fn settings_build_the_same_detector_again() {
     let first = small().model(with_heads(&heads).unwrap()).build().unwrap();
     let again = first.settings().clone().build().unwrap();
     assert_eq!(again.size(), (64, 32));
-    assert_eq!(again.model().graph(), first.model().graph());
+    assert_eq!(again.model().unwrap().graph(), first.model().unwrap().graph());
 }
 
 #[test]

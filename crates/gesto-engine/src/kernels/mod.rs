@@ -26,6 +26,8 @@ mod portable;
 pub(crate) mod select;
 pub(crate) mod team;
 mod vector;
+#[cfg(feature = "wgpu")]
+pub(crate) mod wgpu;
 mod winograd;
 
 use self::memory::SharedArena;

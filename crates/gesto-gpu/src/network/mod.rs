@@ -212,6 +212,11 @@ impl GpuNetwork {
         &self.summary
     }
 
+    /// How the host waits from the next call on.
+    pub fn set_waiting(&mut self, waiting: Waiting) {
+        self.waiting = waiting;
+    }
+
     /// The number types in use; never [`Arithmetic::Auto`].
     #[must_use]
     pub fn arithmetic(&self) -> Arithmetic {

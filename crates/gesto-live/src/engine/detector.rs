@@ -59,7 +59,7 @@ impl DetectorBackend {
         };
         // A server that cannot detect had better not start. What this one was built from holds the model, read once.
         let detector = detector(&template, &network)?;
-        let heads = &detector.model().graph().heads;
+        let heads = detector.heads();
         let gestures = heads.iter().find(|head| head.keypoints == 0).map(|head| head.classes.clone());
         Ok(Self {
             template: detector.settings().clone(),

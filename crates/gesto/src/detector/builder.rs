@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gesto_engine::{HeadMode, Isa, Model, Network, Options};
+use gesto_engine::{HeadMode, Isa, Model, Options};
 
 use super::units::Pipeline;
 use super::units::cpu::{Cpu, Lane};
-use super::{Detector, HeadInfo};
+use super::{Detector, HeadInfo, Network};
 use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gesture::Gesture;
@@ -15,6 +15,10 @@ use crate::keypoint::KEYPOINTS;
 use crate::model;
 use crate::postprocess::{HeadKind, HeadPlan, PostProcessing, Postprocessor};
 use crate::preprocess::{Fit, Preprocessor, Resize};
+#[cfg(feature = "gpu")]
+use crate::unit::Adapter;
+#[cfg(feature = "ort")]
+use crate::unit::Provider;
 use crate::unit::Unit;
 
 /// Settings of a [`Detector`]; each has a default.
@@ -38,6 +42,7 @@ pub struct DetectorBuilder {
     pub(super) unit: Unit,
     pub(super) unit_fallback: Option<Unit>,
     post_processing: Option<PostProcessing>,
+    ort_library: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +71,7 @@ impl Default for DetectorBuilder {
             unit: Unit::Cpu,
             unit_fallback: None,
             post_processing: None,
+            ort_library: None,
         }
     }
 }
@@ -156,7 +162,8 @@ impl DetectorBuilder {
         self
     }
 
-    /// Another network of the family, from a safetensors file that [`build`](Self::build) reads.
+    /// Another network of the family, from a file that [`build`](Self::build) reads: safetensors for every unit, ONNX
+    /// (by its ending `.onnx`) for units `ort`, with the file's own size where it has a fixed one.
     #[must_use]
     pub fn model_file(mut self, path: impl AsRef<Path>) -> Self {
         self.source = ModelSource::File(path.as_ref().to_owned());
@@ -185,6 +192,14 @@ impl DetectorBuilder {
         self
     }
 
+    /// ONNX Runtime's library, for units `ort`. Default: the file that the variable `ORT_DYLIB_PATH` names, else one
+    /// beside the program or in the usual folders. A process loads one library and keeps it.
+    #[must_use]
+    pub fn ort_library(mut self, file: impl AsRef<Path>) -> Self {
+        self.ort_library = Some(file.as_ref().to_owned());
+        self
+    }
+
     /// Checks the settings, loads the network and plans it.
     ///
     /// # Errors
@@ -194,26 +209,41 @@ impl DetectorBuilder {
     /// [`ErrorKind::Unsupported`] for a resize that the unit cannot do.
     pub fn build(self) -> Result<Detector> {
         self.check()?;
-        let model = match &self.source {
-            ModelSource::Embedded => Arc::new(model::shipped()?),
-            ModelSource::File(path) => Arc::new(model::read(path)?),
-            ModelSource::Given(model) => Arc::clone(model),
+        let network = match &self.source {
+            ModelSource::Embedded => Network::Model(Arc::new(model::shipped()?)),
+            ModelSource::File(path) if model::is_onnx(path) => Network::Onnx(model::bytes(path)?.into()),
+            ModelSource::File(path) => Network::Model(Arc::new(model::read(path)?)),
+            ModelSource::Given(model) => Network::Model(Arc::clone(model)),
         };
-        let heads = model.graph().heads.iter().map(HeadInfo::from).collect();
-        let (pipeline, unit, fallen_back) = match (self.pipeline(&self.unit, &model), &self.unit_fallback) {
-            (Err(error), Some(other)) if error.is_of_unit() => {
-                (self.pipeline(other, &model)?, other.clone(), Some(error))
-            }
-            (pipeline, _) => (pipeline?, self.unit.clone(), None),
-        };
-        Ok(Detector { settings: self, model, heads, pipeline, unit, fallen_back })
+        let ((pipeline, heads), unit, fallen_back) =
+            match (self.pipeline(&self.unit, &network), &self.unit_fallback) {
+                (Err(error), Some(other)) if error.is_of_unit() && *other != self.unit => {
+                    (self.pipeline(other, &network)?, other.clone(), Some(error))
+                }
+                (made, _) => (made?, self.unit.clone(), None),
+            };
+        Ok(Detector { settings: self, network, heads, pipeline, unit, fallen_back })
     }
 
-    /// Plans `model` on `unit`.
-    pub(super) fn pipeline(&self, unit: &Unit, model: &Model) -> Result<Box<dyn Pipeline>> {
-        match unit {
-            Unit::Cpu => self.cpu(model),
-            Unit::Gpu(_) | Unit::Ort(_) => {
+    /// Plans `network` on `unit`; with it, what its heads find.
+    pub(super) fn pipeline(
+        &self,
+        unit: &Unit,
+        network: &Network,
+    ) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        match (unit, network) {
+            (Unit::Cpu, Network::Model(model)) => self.cpu(model),
+            #[cfg(feature = "gpu")]
+            (Unit::Gpu(adapter), Network::Model(model)) => self.gpu(adapter, model),
+            #[cfg(feature = "ort")]
+            (Unit::Ort(provider), network) => self.ort(*provider, network),
+            (Unit::Cpu | Unit::Gpu(_), Network::Onnx(_)) => {
+                let message =
+                    format!("unit {unit} does not read ONNX files; a unit ort:PROVIDER does, say ort:cpu");
+                Err(Error::new(ErrorKind::Config, message))
+            }
+            #[cfg(not(all(feature = "gpu", feature = "ort")))]
+            (unit, _) => {
                 let feature = if matches!(unit, Unit::Gpu(_)) { "gpu" } else { "ort" };
                 let message =
                     format!("unit {unit} is not part of this program: it was built without {feature}");
@@ -242,7 +272,7 @@ impl DetectorBuilder {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
     }
 
-    fn cpu(&self, model: &Model) -> Result<Box<dyn Pipeline>> {
+    fn cpu(&self, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         if self.post_processing == Some(PostProcessing::Gpu) {
             let message = "post-processing on the gpu needs a unit gpu";
             return Err(Error::new(ErrorKind::Config, message));
@@ -253,7 +283,7 @@ impl DetectorBuilder {
         options.threads = threads;
         options.heads = self.head_mode;
         options.isa = self.isa;
-        let network = Network::new(model, self.height, self.width, &options)?;
+        let network = gesto_engine::Network::new(model, self.height, self.width, &options)?;
         let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
         let lane = Lane {
@@ -264,7 +294,80 @@ impl DetectorBuilder {
             postprocessor,
             network,
         };
-        Ok(Box::new(Cpu::new(lane, threads)))
+        Ok((Box::new(Cpu::new(lane, threads)), heads))
+    }
+
+    #[cfg(feature = "gpu")]
+    fn gpu(&self, adapter: &Adapter, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        use super::units::gpu::{Gpu, IN_FLIGHT, Parts};
+        use gesto_gpu::{AdapterChoice, GpuNetwork, GpuOptions, Timing};
+
+        let mut options = GpuOptions::default();
+        options.adapter = match adapter {
+            Adapter::Best => AdapterChoice::Best,
+            Adapter::Named(name) => AdapterChoice::Named(name.clone()),
+            Adapter::Number(number) => AdapterChoice::Number(*number),
+        };
+        options.in_flight = IN_FLIGHT;
+        // One core copies a frame's rows about as fast as the bus takes them; more than four gain nothing.
+        options.copy_threads = self.thread_count().clamp(1, 4);
+        options.timing = Timing::Stages;
+        options.experimental = gesto_engine::matrix_units();
+        let network = GpuNetwork::new(model, self.height, self.width, &options)?;
+        let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
+        let (postprocessor, thresholds) = self.postprocessor(&heads)?;
+        let parts = Parts {
+            fit: self.fit,
+            resize: gesto_gpu::Resize::Bilinear,
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, self.resize),
+            always_staged: false,
+            postprocessor,
+            thresholds,
+        };
+        Ok((Box::new(Gpu::new(network, parts)), heads))
+    }
+
+    #[cfg(feature = "ort")]
+    fn ort(&self, provider: Provider, network: &Network) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        use super::units::ort::Ort;
+        use gesto_ort::{Library, Options, OrtNetwork};
+
+        let class_max = self.post_processing == Some(PostProcessing::CpuGraphMax);
+        if self.post_processing == Some(PostProcessing::Gpu) {
+            let message = "post-processing on the gpu needs a unit gpu";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let mut options = Options::default();
+        options.provider = provider.into();
+        options.threads = Some(self.thread_count());
+        options.size = Some((self.height, self.width));
+        if let Some(file) = &self.ort_library {
+            options.library = Library::File(file.clone());
+        }
+        let network = match network {
+            Network::Onnx(file) => OrtNetwork::new(file, &options)?,
+            Network::Model(model) => {
+                let export = gesto_onnx::Options {
+                    precision: gesto_onnx::Precision::F32,
+                    class_max,
+                    ..gesto_onnx::Options::new(self.height, self.width)
+                };
+                let file = gesto_onnx::export(model, &export)
+                    .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+                OrtNetwork::new(&file, &options)?
+            }
+        };
+        if class_max && !network.has_best() {
+            let message = "this ONNX file does not tell the best class of each anchor point (outputs NAME.best and \
+                           NAME.class); post-processing has to be cpu";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
+        let (postprocessor, thresholds) = self.postprocessor(&heads)?;
+        // Both sides were bounded when the session was made.
+        let (height, width) = (network.height() as u32, network.width() as u32);
+        let preprocessor = Preprocessor::new(height, width, self.fit, self.resize);
+        Ok((Box::new(Ort::new(network, preprocessor, postprocessor, thresholds, class_max)), heads))
     }
 
     /// What makes detections of these heads' results, and the least probability for each head.

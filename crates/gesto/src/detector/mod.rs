@@ -22,13 +22,23 @@ use units::Pipeline;
 #[derive(Debug)]
 pub struct Detector {
     settings: DetectorBuilder,
-    model: Arc<Model>,
+    network: Network,
     heads: Vec<HeadInfo>,
     pipeline: Box<dyn Pipeline>,
     /// The unit that `pipeline` runs on.
     unit: Unit,
     /// Why that is not the one of the settings.
     fallen_back: Option<Error>,
+}
+
+/// What a unit runs.
+#[derive(Debug, Clone)]
+enum Network {
+    /// A network of `gesto-engine`: every unit runs it.
+    Model(Arc<Model>),
+    /// An ONNX file, which only ONNX Runtime reads.
+    #[cfg_attr(not(feature = "ort"), allow(dead_code, reason = "without that runtime it is refused"))]
+    Onnx(Arc<[u8]>),
 }
 
 /// What one head of a network finds.
@@ -101,7 +111,7 @@ impl Detector {
         let other = self.settings.unit_fallback.clone().filter(|other| *other != self.unit);
         match other {
             Some(other) if error.is_of_unit() => {
-                self.pipeline = self.settings.pipeline(&other, &self.model)?;
+                (self.pipeline, self.heads) = self.settings.pipeline(&other, &self.network)?;
                 self.unit = other;
                 self.fallen_back = Some(error);
                 Ok(())
@@ -128,10 +138,13 @@ impl Detector {
         &self.heads
     }
 
-    /// The network that runs.
+    /// The network that runs; `None` when it is an ONNX file, which ONNX Runtime alone knows.
     #[must_use]
-    pub fn model(&self) -> &Model {
-        &self.model
+    pub fn model(&self) -> Option<&Model> {
+        match &self.network {
+            Network::Model(model) => Some(model),
+            Network::Onnx(_) => None,
+        }
     }
 
     /// Height and width of the network's input in pixels.

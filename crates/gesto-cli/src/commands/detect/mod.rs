@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     let inputs = source::expand(&args.inputs, false);
     refuse_overwriting(&args, &inputs)?;
     let detector = detector(&args)?;
-    let outputs = Outputs::create(&args, detector.model())?;
+    let outputs = Outputs::create(&args, detector.heads())?;
     let saving = args.save.as_deref().map(|target| Saving::start(target, inputs.len())).transpose()?;
     interrupt::install()?;
 

@@ -162,7 +162,7 @@ impl Sorter {
     fn new(truth: &Truth, detector: &Detector) -> anyhow::Result<Self> {
         let categories = truth.hands.iter().flat_map(GroundTruth::categories);
         let gestures: HashMap<String, i64> = categories.map(|c| (c.name.clone(), c.id)).collect();
-        let heads = &detector.model().graph().heads;
+        let heads = detector.heads();
         let mut classes = heads.iter().filter(|head| head.keypoints == 0).flat_map(|head| &head.classes);
         ensure!(
             truth.hands.is_none() || classes.any(|name| gestures.contains_key(name)),

@@ -1,6 +1,10 @@
 //! One frame's way through a compute unit, one file a unit.
 
 pub(super) mod cpu;
+#[cfg(feature = "gpu")]
+pub(super) mod gpu;
+#[cfg(feature = "ort")]
+pub(super) mod ort;
 
 use std::fmt;
 

@@ -7,7 +7,7 @@ mod target;
 
 use anyhow::Context;
 use gesto::record::Line;
-use gesto::{Detections, Model};
+use gesto::{Detections, HeadInfo};
 
 use super::Args;
 use coco::{Coco, ImageIds, People};
@@ -36,12 +36,12 @@ struct CocoOutputs {
 
 impl Outputs {
     /// Makes every output, so that an unwritable one is known before any work is done.
-    pub(crate) fn create(args: &Args, model: &Model) -> anyhow::Result<Self> {
+    pub(crate) fn create(args: &Args, heads: &[HeadInfo]) -> anyhow::Result<Self> {
         let json = args.json.as_deref().map(JsonLines::create).transpose()?;
         let csv = args.csv.as_deref().map(Csv::create).transpose()?;
         let mut files = Vec::new();
         if let Some(path) = &args.coco {
-            let gestures = model.graph().heads.iter().filter(|head| head.keypoints == 0);
+            let gestures = heads.iter().filter(|head| head.keypoints == 0);
             let classes = gestures.map(|head| head.classes.len()).max().unwrap_or(0);
             files.push(Coco::create(path, People::AfterGestures { gestures: classes })?);
         }
