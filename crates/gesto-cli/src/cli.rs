@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{bench, completions, detect, eval, live, man, model};
+use crate::commands::{bench, completions, detect, eval, live, man, model, units};
 
 /// Hand gestures and body keypoints from pictures, clips and cameras.
 ///
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Eval(eval::Args),
     /// Look into a model
     Model(model::Args),
+    /// List the compute units that this machine has
+    Units(units::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// Write the manual pages

@@ -10,6 +10,7 @@ mod commands;
 mod console;
 mod interrupt;
 mod progress;
+mod unit;
 mod values;
 mod weights;
 

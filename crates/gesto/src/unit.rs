@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{Error, ErrorKind};
+use crate::preprocess::Resize;
 
 /// What runs the network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -79,6 +80,35 @@ impl Provider {
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl Unit {
+    /// The resize that a detector on this unit uses unless told otherwise.
+    #[must_use]
+    pub fn default_resize(&self) -> Resize {
+        match self {
+            Self::Cpu => Resize::default(),
+            Self::Gpu(_) => Resize::GpuBilinear,
+            Self::Ort(_) => Resize::CpuBilinear,
+        }
+    }
+
+    /// Whether a detector on this unit can resize so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the reason.
+    pub fn check_resize(&self, resize: Resize) -> Result<(), Error> {
+        let on_processor = matches!(resize, Resize::CpuBilinear | Resize::CpuNearest | Resize::CpuArea);
+        let names = match self {
+            Self::Cpu => return resize.check(),
+            Self::Gpu(_) if on_processor || resize.needs_gpu() => return Ok(()),
+            Self::Ort(_) if on_processor => return Ok(()),
+            Self::Gpu(_) => "gpu-bilinear, gpu-nearest, cpu-bilinear, cpu-nearest and cpu-area do",
+            Self::Ort(_) => "cpu-bilinear, cpu-nearest and cpu-area do",
+        };
+        let message = format!("the resize {resize} does not exist on unit {self}; {names}");
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod eval;
 pub(crate) mod live;
 pub(crate) mod man;
 pub(crate) mod model;
+pub(crate) mod units;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ pub(crate) fn run(command: Command, console: &Console) -> anyhow::Result<ExitCod
         Command::Eval(args) => eval::run(&args, console),
         Command::Live(args) => live::run(&args, console),
         Command::Model(args) => model::run(args, console),
+        Command::Units(args) => units::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args, console),
     }

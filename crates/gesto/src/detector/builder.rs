@@ -30,7 +30,7 @@ pub struct DetectorBuilder {
     width: usize,
     threads: Option<usize>,
     fit: Fit,
-    resize: Resize,
+    resize: Option<Resize>,
     pub(super) confidence_hand: f32,
     pub(super) confidence_body: f32,
     pub(super) iou_hand: f32,
@@ -59,7 +59,7 @@ impl Default for DetectorBuilder {
             width: 224,
             threads: None,
             fit: Fit::Letterbox,
-            resize: Resize::default(),
+            resize: None,
             confidence_hand: 0.3,
             confidence_body: 0.5,
             iou_hand: 0.4,
@@ -98,10 +98,10 @@ impl DetectorBuilder {
         self
     }
 
-    /// How pixels are resampled, and where. Default [`Resize::default`].
+    /// How pixels are resampled, and where. Default: what suits the unit ([`Unit::default_resize`]).
     #[must_use]
     pub fn resize(mut self, resize: Resize) -> Self {
-        self.resize = resize;
+        self.resize = Some(resize);
         self
     }
 
@@ -272,12 +272,18 @@ impl DetectorBuilder {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
     }
 
+    fn resize_on(&self, unit: &Unit) -> Result<Resize> {
+        let resize = self.resize.unwrap_or_else(|| unit.default_resize());
+        unit.check_resize(resize)?;
+        Ok(resize)
+    }
+
     fn cpu(&self, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         if self.post_processing == Some(PostProcessing::Gpu) {
             let message = "post-processing on the gpu needs a unit gpu";
             return Err(Error::new(ErrorKind::Config, message));
         }
-        self.resize.check()?;
+        let resize = self.resize_on(&Unit::Cpu)?;
         let threads = self.thread_count();
         let mut options = Options::default();
         options.threads = threads;
@@ -290,7 +296,7 @@ impl DetectorBuilder {
             thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, self.resize),
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, resize),
             postprocessor,
             network,
         };
@@ -302,6 +308,12 @@ impl DetectorBuilder {
         use super::units::gpu::{Gpu, IN_FLIGHT, Parts};
         use gesto_gpu::{AdapterChoice, GpuNetwork, GpuOptions, Timing};
 
+        let resize = self.resize_on(&Unit::Gpu(adapter.clone()))?;
+        let (shader, processor) = match resize {
+            Resize::GpuNearest => (gesto_gpu::Resize::Nearest, Resize::CpuNearest),
+            Resize::GpuBilinear => (gesto_gpu::Resize::Bilinear, Resize::CpuBilinear),
+            other => (gesto_gpu::Resize::Bilinear, other),
+        };
         let mut options = GpuOptions::default();
         options.adapter = match adapter {
             Adapter::Best => AdapterChoice::Best,
@@ -318,9 +330,9 @@ impl DetectorBuilder {
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
         let parts = Parts {
             fit: self.fit,
-            resize: gesto_gpu::Resize::Bilinear,
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, self.resize),
-            always_staged: false,
+            resize: shader,
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, processor),
+            always_staged: !resize.needs_gpu(),
             postprocessor,
             thresholds,
         };
@@ -332,6 +344,7 @@ impl DetectorBuilder {
         use super::units::ort::Ort;
         use gesto_ort::{Library, Options, OrtNetwork};
 
+        let resize = self.resize_on(&Unit::Ort(provider))?;
         let class_max = self.post_processing == Some(PostProcessing::CpuGraphMax);
         if self.post_processing == Some(PostProcessing::Gpu) {
             let message = "post-processing on the gpu needs a unit gpu";
@@ -366,7 +379,7 @@ impl DetectorBuilder {
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
         // Both sides were bounded when the session was made.
         let (height, width) = (network.height() as u32, network.width() as u32);
-        let preprocessor = Preprocessor::new(height, width, self.fit, self.resize);
+        let preprocessor = Preprocessor::new(height, width, self.fit, resize);
         Ok((Box::new(Ort::new(network, preprocessor, postprocessor, thresholds, class_max)), heads))
     }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use gesto::Resize;
 
+use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
 
 /// Find gestures and people in pictures and clips
@@ -32,9 +33,12 @@ pub(crate) struct Args {
     pub(crate) fit: FitArg,
 
     /// How the picture is resized, and where: fused, cpu-bilinear, cpu-nearest, cpu-area, gpu-bilinear, gpu-nearest,
-    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model
-    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
-    pub(crate) resize: Resize,
+    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model [default: what suits the unit]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub(crate) resize: Option<Resize>,
+
+    #[command(flatten)]
+    pub(crate) unit: UnitArgs,
 
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Network")]

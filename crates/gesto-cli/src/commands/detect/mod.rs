@@ -24,6 +24,7 @@ pub(crate) use args::{Args, FitArg};
 use crate::console::{Console, counted};
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::unit;
 use feed::{Feed, Message, Stream};
 use output::{Item, Outputs, STDOUT};
 use save::{Saved, Saving};
@@ -34,13 +35,15 @@ pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     let inputs = source::expand(&args.inputs, false);
     refuse_overwriting(&args, &inputs)?;
     let detector = detector(&args)?;
+    unit::tell_fallback(&detector, console);
     let outputs = Outputs::create(&args, detector.heads())?;
     let saving = args.save.as_deref().map(|target| Saving::start(target, inputs.len())).transpose()?;
     interrupt::install()?;
 
     let (height, width) = detector.size();
     console.detail(format!(
-        "network input {height} x {width}, {}",
+        "network input {height} x {width} on {}, {}",
+        detector.unit(),
         counted(inputs.len() as u64, "input", "inputs")
     ));
     let readers = std::thread::available_parallelism().map_or(1, Into::into);
@@ -66,7 +69,6 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
         .fit(args.fit.into())
-        .resize(args.resize)
         .confidence_hand(args.conf_hand)
         .confidence_body(args.conf_body)
         .iou_hand(args.iou_hand)
@@ -77,7 +79,10 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     if let Some(model) = &args.model {
         builder = builder.model_file(model);
     }
-    builder.build()
+    if let Some(resize) = args.resize {
+        builder = builder.resize(resize);
+    }
+    args.unit.apply(builder).build()
 }
 
 fn refuse_overwriting(args: &Args, inputs: &[gesto_media::Result<Input>]) -> anyhow::Result<()> {
@@ -163,7 +168,11 @@ impl Run<'_> {
         if info.kind != Kind::Still {
             frame = frame.at(Duration::from_secs_f64(shot.timestamp_ms.max(0.0) / 1e3));
         }
+        let unit = self.detector.unit().clone();
         let detections: Detections = self.detector.detect(&frame)?;
+        if *self.detector.unit() != unit {
+            unit::tell_fallback(&self.detector, self.talk.console);
+        }
         let line = Line::new(&info.name, shot.index, &frame, &detections);
         let Self { outputs, talk, .. } = self;
         talk.around(|| outputs.write(&Item { line: &line, detections: &detections }))?;

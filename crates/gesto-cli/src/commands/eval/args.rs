@@ -6,6 +6,7 @@ use gesto::Resize;
 use gesto_engine::Isa;
 
 use crate::commands::detect::FitArg;
+use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
 
 /// Measure quality on pictures whose content is known
@@ -42,9 +43,12 @@ pub(crate) struct Args {
     pub(crate) fit: FitArg,
 
     /// How the picture is resized, and where: fused, cpu-bilinear, cpu-nearest, cpu-area, gpu-bilinear, gpu-nearest,
-    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model
-    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
-    pub(crate) resize: Resize,
+    /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model [default: what suits the unit]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    pub(crate) resize: Option<Resize>,
+
+    #[command(flatten)]
+    pub(crate) unit: UnitArgs,
 
     /// Instruction set of the kernels [default: the fastest that this machine has]
     #[arg(long, value_name = "NAME", help_heading = "Network")]

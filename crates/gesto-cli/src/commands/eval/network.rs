@@ -24,6 +24,7 @@ pub(super) struct Settings {
     size: String,
     fit: &'static str,
     resize: &'static str,
+    unit: String,
     isa: Option<&'static str>,
     conf: f32,
     iou_hand: f32,
@@ -81,7 +82,6 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
         .fit(args.fit.into())
-        .resize(args.resize)
         .confidence_hand(args.conf)
         .confidence_body(args.conf)
         .iou_hand(args.iou_hand)
@@ -92,7 +92,10 @@ fn detector(args: &Args) -> gesto::Result<Detector> {
     if let Some(model) = &args.model {
         builder = builder.model_file(model);
     }
-    builder.build()
+    if let Some(resize) = args.resize {
+        builder = builder.resize(resize);
+    }
+    args.unit.apply(builder).build()
 }
 
 fn settings(args: &Args, folder: &Path) -> Settings {
@@ -105,7 +108,8 @@ fn settings(args: &Args, folder: &Path) -> Settings {
             gesto::Fit::Stretch => "stretch",
             _ => "letterbox",
         },
-        resize: args.resize.name(),
+        resize: args.resize.unwrap_or_else(|| args.unit.unit.default_resize()).name(),
+        unit: args.unit.unit.to_string(),
         isa: args.isa.map(|isa| isa.name()),
         conf: args.conf,
         iou_hand: args.iou_hand,

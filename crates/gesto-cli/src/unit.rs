@@ -1,0 +1,56 @@
+//! The flags that choose a compute unit, shared by the commands that run the network.
+
+use std::path::PathBuf;
+
+use gesto::{Detector, DetectorBuilder, PostProcessing, Unit};
+
+use crate::console::Console;
+
+/// Flags of the unit.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Unit")]
+pub(crate) struct UnitArgs {
+    /// What runs the network: cpu, gpu, gpu:NAME (part of an adapter's name, or its number), or ort:PROVIDER with cpu, cuda,
+    /// tensorrt, coreml, openvino, qnn or directml; `gesto units` lists what this machine has
+    #[arg(long, value_name = "UNIT", default_value = "cpu")]
+    pub(crate) unit: Unit,
+
+    /// The unit that takes over, with a warning, when the chosen one is missing or fails at work [default: none, that is
+    /// an error]
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) unit_fallback: Option<Unit>,
+
+    /// Where boxes are decoded: cpu, gpu, cpu+graph-max (the network tells the best class, the rest on the CPU) [default:
+    /// what suits the unit]
+    #[arg(long, value_name = "WHERE")]
+    pub(crate) post: Option<PostProcessing>,
+
+    /// ONNX Runtime's library for units ort [default: what ORT_DYLIB_PATH names, else beside the program or in the
+    /// usual folders]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ort_library: Option<PathBuf>,
+}
+
+impl UnitArgs {
+    /// Settings with what the flags say.
+    pub(crate) fn apply(&self, mut builder: DetectorBuilder) -> DetectorBuilder {
+        builder = builder.unit(self.unit.clone());
+        if let Some(other) = &self.unit_fallback {
+            builder = builder.unit_fallback(other.clone());
+        }
+        if let Some(place) = self.post {
+            builder = builder.post_processing(place);
+        }
+        if let Some(library) = &self.ort_library {
+            builder = builder.ort_library(library);
+        }
+        builder
+    }
+}
+
+/// Warns when another unit has taken over.
+pub(crate) fn tell_fallback(detector: &Detector, console: &Console) {
+    if let Some(why) = detector.fallen_back() {
+        console.problem(format!("warning: {why}; unit {} takes over", detector.unit()));
+    }
+}
