@@ -38,6 +38,8 @@ pub(crate) struct Kernels {
     pub(crate) decode_layout: wgpu::BindGroupLayout,
     pub(crate) pool: wgpu::ComputePipeline,
     pub(crate) decode: wgpu::ComputePipeline,
+    /// The best class of each anchor point, without the rest of decoding.
+    pub(crate) classes_only: wgpu::ComputePipeline,
     /// Bilinear, then nearest.
     pub(crate) resize: [wgpu::ComputePipeline; 2],
     convs: HashMap<Shape, wgpu::ComputePipeline>,
@@ -65,7 +67,9 @@ impl Kernels {
         let resize = [0.0, 1.0]
             .map(|nearest| pipeline(gpu, &resize_module, &resize_pipeline_layout, &[("NEAREST", nearest)]));
         let decode_module = module(gpu, "decode", DECODE);
-        let decode = pipeline(gpu, &decode_module, &pipeline_layout(gpu, &[&decode_layout]), &[]);
+        let decode_pipeline_layout = pipeline_layout(gpu, &[&decode_layout]);
+        let decode = pipeline(gpu, &decode_module, &decode_pipeline_layout, &[]);
+        let classes_only = pipeline_at(gpu, &decode_module, "classes_only", &decode_pipeline_layout, &[]);
         gpu.check()?;
         Ok(Self {
             conv_layout,
@@ -75,6 +79,7 @@ impl Kernels {
             decode_layout,
             pool,
             decode,
+            classes_only,
             resize,
             convs: HashMap::new(),
             conv_modules: HashMap::new(),
@@ -266,11 +271,21 @@ fn pipeline(
     layout: &wgpu::PipelineLayout,
     constants: &[(&str, f64)],
 ) -> wgpu::ComputePipeline {
+    pipeline_at(gpu, module, "main", layout, constants)
+}
+
+fn pipeline_at(
+    gpu: &Gpu,
+    module: &wgpu::ShaderModule,
+    entry_point: &str,
+    layout: &wgpu::PipelineLayout,
+    constants: &[(&str, f64)],
+) -> wgpu::ComputePipeline {
     gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: None,
         layout: Some(layout),
         module,
-        entry_point: Some("main"),
+        entry_point: Some(entry_point),
         compilation_options: wgpu::PipelineCompilationOptions {
             constants,
             // Every number of workgroup memory is written before it is read.

@@ -42,6 +42,6 @@ pub use adapter::{AdapterChoice, AdapterSummary, adapters};
 pub use detections::{Candidate, Detections, StageTimes};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Fit, Frame, PixelFormat, Placement, Resize, Turn};
-pub use network::{GpuNetwork, View};
-pub use options::{Arithmetic, GpuOptions, Timing, Waiting};
+pub use network::{Cells, GpuNetwork, LevelMaps, Maps, View};
+pub use options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 pub use wgpu::ExperimentalFeatures;

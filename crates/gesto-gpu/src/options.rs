@@ -39,6 +39,19 @@ pub enum Timing {
     Stages,
 }
 
+/// What comes back from the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// Decoded candidates: [`GpuNetwork::wait`](crate::GpuNetwork::wait).
+    #[default]
+    Candidates,
+    /// The heads' raw maps, some hundred times as many bytes, for a host that decodes by itself:
+    /// [`GpuNetwork::wait_maps`](crate::GpuNetwork::wait_maps).
+    Maps,
+    /// As [`Maps`](Self::Maps), with the best class of each anchor point found on the GPU.
+    MapsAndBest,
+}
+
 /// How to build a [`GpuNetwork`](crate::GpuNetwork).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -51,6 +64,8 @@ pub struct GpuOptions {
     pub batch: usize,
     /// Frames that may be under way at once; at least 1. With 2, the host prepares one while the GPU works on the other.
     pub in_flight: usize,
+    /// What comes back.
+    pub output: Output,
     /// Candidates of each head and picture that come back with the frame. More of them cost a second read-back in the
     /// frames that have more; none are lost.
     pub readback: usize,
@@ -82,6 +97,7 @@ impl Default for GpuOptions {
             arithmetic: Arithmetic::Auto,
             batch: 1,
             in_flight: 1,
+            output: Output::Candidates,
             readback: 128,
             copy_threads: 1,
             waiting: Waiting::Block,

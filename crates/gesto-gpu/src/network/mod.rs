@@ -1,6 +1,7 @@
 //! A network on a GPU, ready to run frame after frame.
 
 mod inspect;
+mod maps;
 mod record;
 mod results;
 
@@ -11,17 +12,18 @@ use gesto_engine::Model;
 use gesto_engine::model::Head;
 use half::f16;
 
+pub use self::maps::{Cells, LevelMaps, Maps};
 pub(crate) use self::record::{Dispatch, record};
 
 use self::record::Recipe;
-use self::results::{HeadEntry, head_tables, make_slot};
+use self::results::{HeadEntry, LevelEntry, head_tables, make_slot};
 use crate::adapter::{self, AdapterSummary};
 use crate::detections::{Candidate, Detections, StageTimes, parse};
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Fit, Frame, Resize};
 use crate::kernels::Kernels;
-use crate::options::{Arithmetic, GpuOptions, Timing, Waiting};
+use crate::options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 use crate::plan::lower::{Lowered, lower};
 use crate::plan::stage::{Tables, tables};
 use crate::preprocess::{Geometry, Preprocess};
@@ -59,8 +61,10 @@ pub struct GpuNetwork {
     width: usize,
     batch: usize,
     waiting: Waiting,
+    output: Output,
     copiers: Option<rayon::ThreadPool>,
     inspect: bool,
+    levels: Vec<LevelEntry>,
     lowered: Lowered,
     tables: Tables,
     maps: wgpu::Buffer,
@@ -130,12 +134,14 @@ impl GpuNetwork {
         let storage = wgpu::BufferUsages::STORAGE;
         let inspectable =
             if options.inspect { wgpu::BufferUsages::COPY_SRC } else { wgpu::BufferUsages::empty() };
+        let comes_back =
+            if options.output == Output::Candidates { inspectable } else { wgpu::BufferUsages::COPY_SRC };
         let element = if arithmetic == Arithmetic::F32 { 4 } else { 2 };
         // wgpu zeroes new buffers: that makes the maps' borders.
         let maps =
             gpu.buffer("feature maps", (lowered.elements * element) as u64, storage | inspectable, false)?;
         let raw =
-            gpu.buffer("raw outputs", (lowered.raw_elements * 4) as u64, storage | inspectable, false)?;
+            gpu.buffer("raw outputs", (lowered.raw_elements * 4) as u64, storage | comes_back, false)?;
         let values = std::mem::take(&mut tables.weights);
         let weights = if element == 4 {
             gpu.filled("weights", &values, storage)?
@@ -157,7 +163,10 @@ impl GpuNetwork {
         let timed = options.timing == Timing::Stages
             && gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let slots = (0..options.in_flight)
-            .map(|_| make_slot(&gpu, &kernels, &[&raw, &head_table, &level_table], &results, timed))
+            .map(|_| {
+                let inputs = [&raw, &head_table, &level_table];
+                make_slot(&gpu, &kernels, &inputs, &results, timed, options.output)
+            })
             .collect::<Result<Vec<_>>>()?;
 
         let software = opened.summary.kind == "software";
@@ -186,8 +195,10 @@ impl GpuNetwork {
             width,
             batch,
             waiting: options.waiting,
+            output: options.output,
             copiers,
             inspect: options.inspect,
+            levels: level_entries,
             lowered,
             tables,
             maps,
@@ -386,8 +397,28 @@ impl GpuNetwork {
     /// The oldest submission's detections.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] when nothing is under way; [`ErrorKind::DeviceLost`] and the like when the GPU failed.
+    /// [`ErrorKind::Input`] when nothing is under way, or when the maps come back instead of candidates
+    /// ([`GpuOptions::output`]); [`ErrorKind::DeviceLost`] and the like when the GPU failed.
     pub fn wait(&mut self) -> Result<Detections> {
+        if self.output != Output::Candidates {
+            return Err(Error::new(ErrorKind::Input, "this network gives maps, not candidates"));
+        }
+        let (pending, words) = self.arrival()?;
+        let slot = &self.slots[pending.recipe.slot];
+        let (counts, quick) = words.split_at(slot.counters.size() as usize / 4);
+        let mut candidates = Vec::with_capacity(pending.recipe.pictures * self.heads.len());
+        for picture in 0..pending.recipe.pictures {
+            for entry in &self.head_entries {
+                let count = counts[entry.counter as usize + picture].min(entry.anchors);
+                candidates.push(self.collect(slot, entry, picture, count, quick)?);
+            }
+        }
+        let times = self.times(&pending, &words);
+        Ok(Detections { heads: self.heads.len(), candidates, times })
+    }
+
+    /// The oldest submission's words: counters, results, timestamps.
+    fn arrival(&mut self) -> Result<(Pending, Vec<u32>)> {
         let Some(pending) = self.pending.pop_front() else {
             return Err(Error::new(ErrorKind::Input, "no submission is under way"));
         };
@@ -398,38 +429,34 @@ impl GpuNetwork {
         }
         let slot = &self.slots[pending.recipe.slot];
         slot.readback_mapped.wait(&self.gpu, self.waiting == Waiting::Spin)?;
-        let (counts, quick, stamps) = {
+        let words = {
             let view = slot.readback.slice(..).get_mapped_range().map_err(|e| self.gpu.map_failed(&e))?;
             // Copied out: mapped memory may be slow to read twice.
-            let words: Vec<u32> = bytemuck::pod_collect_to_vec(&view);
-            let counters = slot.counters.size() as usize / 4;
-            let stamps = slot.queries.as_ref().map(|_| words.len() - 2 * TIMESTAMPS as usize);
-            let stamps: Vec<u64> =
-                stamps.map(|at| bytemuck::pod_collect_to_vec(&words[at..])).unwrap_or_default();
-            (words[..counters].to_vec(), words[counters..].to_vec(), stamps)
+            bytemuck::pod_collect_to_vec(&view)
         };
         slot.readback.unmap();
-        let mut candidates = Vec::with_capacity(pending.recipe.pictures * self.heads.len());
-        for picture in 0..pending.recipe.pictures {
-            for entry in &self.head_entries {
-                let count = counts[entry.counter as usize + picture].min(entry.anchors);
-                candidates.push(self.collect(slot, entry, picture, count, &quick)?);
-            }
-        }
+        Ok((pending, words))
+    }
+
+    /// Where a submission's time went; timestamps are its last words.
+    fn times(&self, pending: &Pending, words: &[u32]) -> StageTimes {
+        let stamps: Vec<u64> = match &self.slots[pending.recipe.slot].queries {
+            Some(_) => bytemuck::pod_collect_to_vec(&words[words.len() - 2 * TIMESTAMPS as usize..]),
+            None => Vec::new(),
+        };
         let period = f64::from(self.gpu.queue.get_timestamp_period());
         let span = |i: usize| {
             let (from, to) = (*stamps.get(2 * i)?, *stamps.get(2 * i + 1)?);
             Some(Duration::from_nanos((to.saturating_sub(from) as f64 * period) as u64))
         };
-        let times = StageTimes {
+        StageTimes {
             copy: pending.copy,
             record: pending.record,
             total: pending.started.elapsed(),
             resize: span(0),
             network: span(1),
             decode: span(2),
-        };
-        Ok(Detections { heads: self.heads.len(), candidates, times })
+        }
     }
 
     /// One picture's candidates of one head, in anchor order; fetches what did not come back with the frame.

@@ -2,6 +2,7 @@
 
 use super::GpuNetwork;
 use crate::kernels::Kernels;
+use crate::options::Output;
 use crate::plan::stage::Shape;
 use crate::slot::{Slot, TIMESTAMPS};
 
@@ -68,7 +69,13 @@ impl GpuNetwork {
         encoder.copy_buffer_to_buffer(&slot.counters, 0, &slot.readback, 0, counters);
         let stamps = if slot.queries.is_some() { 8 * u64::from(TIMESTAMPS) } else { 0 };
         let quick = slot.readback.size() - counters - stamps;
-        encoder.copy_buffer_to_buffer(&slot.records, 0, &slot.readback, counters, quick);
+        let raw = if self.output == Output::Candidates { 0 } else { self.raw.size() };
+        if raw > 0 {
+            encoder.copy_buffer_to_buffer(&self.raw, 0, &slot.readback, counters, raw);
+        }
+        if quick > raw {
+            encoder.copy_buffer_to_buffer(&slot.records, 0, &slot.readback, counters + raw, quick - raw);
+        }
         if let Some(q) = &slot.queries {
             encoder.resolve_query_set(&q.set, 0..TIMESTAMPS, &q.resolved, 0);
             encoder.copy_buffer_to_buffer(&q.resolved, 0, &slot.readback, counters + quick, stamps);
@@ -91,7 +98,11 @@ impl GpuNetwork {
     }
 
     fn record_decode(&self, pass: &mut wgpu::ComputePass<'_>, slot: &Slot) {
-        pass.set_pipeline(&self.kernels.decode);
+        match self.output {
+            Output::Candidates => pass.set_pipeline(&self.kernels.decode),
+            Output::Maps => return,
+            Output::MapsAndBest => pass.set_pipeline(&self.kernels.classes_only),
+        }
         pass.set_bind_group(0, &slot.decode, &[]);
         let anchors = self.head_entries.iter().map(|h| h.anchors).max().unwrap_or(0);
         pass.dispatch_workgroups(anchors.div_ceil(64), self.heads.len() as u32, self.batch as u32);

@@ -7,6 +7,7 @@ use crate::detections::RECORD_HEAD;
 use crate::device::Gpu;
 use crate::error::Result;
 use crate::kernels::Kernels;
+use crate::options::Output;
 use crate::plan::lower::Lowered;
 use crate::slot::{Mapping, Queries, Slot, TIMESTAMPS};
 
@@ -46,6 +47,8 @@ pub(super) struct Results {
     pub(super) counters: usize,
     pub(super) quick: usize,
     pub(super) all: usize,
+    /// Best class and logit of each anchor point.
+    pub(super) best: usize,
 }
 
 pub(super) fn head_tables(
@@ -103,6 +106,7 @@ pub(super) fn head_tables(
         counters: (graph.heads.len() * batch).next_multiple_of(4),
         quick: quick_words,
         all: rest_base,
+        best: 2 * graph.heads.len() * batch * anchors,
     };
     (heads, levels, results)
 }
@@ -113,13 +117,18 @@ pub(super) fn make_slot(
     inputs: &[&wgpu::Buffer; 3],
     results: &Results,
     timed: bool,
+    output: Output,
 ) -> Result<Slot> {
     use wgpu::BufferUsages as U;
     let counters =
         gpu.buffer("counters", 4 * results.counters as u64, U::STORAGE | U::COPY_SRC | U::COPY_DST, false)?;
     let records = gpu.buffer("records", 4 * results.all as u64, U::STORAGE | U::COPY_SRC, false)?;
     let stamps = if timed { 8 * u64::from(TIMESTAMPS) } else { 0 };
-    let quick = 4 * results.quick as u64;
+    let quick = match output {
+        Output::Candidates => 4 * results.quick as u64,
+        Output::Maps => inputs[0].size(),
+        Output::MapsAndBest => inputs[0].size() + 4 * results.best as u64,
+    };
     let readback = gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some("read-back"),
         size: counters.size() + quick + stamps,

@@ -62,6 +62,49 @@ fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(-x));
 }
 
+fn level_of(head: Head, anchor: u32) -> Level {
+    var l = head.first_level;
+    while (l + 1u < head.first_level + head.levels && anchor >= levels[l + 1u].first) {
+        l++;
+    }
+    return levels[l];
+}
+
+struct Best {
+    class_number: u32,
+    logit: f32,
+}
+
+fn best_class(head: Head, level: Level, cell: u32) -> Best {
+    var best = Best(0u, -3.4e38);
+    let scores = level.classes + cell * level.classes_pitch;
+    for (var c = 0u; c < head.classes; c++) {
+        let v = raw[scores + c];
+        // The first of equal ones; NaN is never greater.
+        if (v > best.logit) {
+            best = Best(c, v);
+        }
+    }
+    return best;
+}
+
+// The best class alone, for a host that decodes by itself: number and logit of each anchor point, head by head.
+@compute @workgroup_size(64, 1, 1)
+fn classes_only(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let head = heads[id.y];
+    let anchor = id.x;
+    if (anchor >= head.anchors) {
+        return;
+    }
+    let level = level_of(head, anchor);
+    let cell = id.z * level.height * level.width + anchor - level.first;
+    let best = best_class(head, level, cell);
+    // Every head has the same anchor points.
+    let at = 2u * ((id.z * groups.y + id.y) * head.anchors + anchor);
+    records[at] = best.class_number;
+    records[at + 1u] = bitcast<u32>(best.logit);
+}
+
 @compute @workgroup_size(64, 1, 1)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let head = heads[id.y];
@@ -70,25 +113,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (anchor >= head.anchors) {
         return;
     }
-    var l = head.first_level;
-    while (l + 1u < head.first_level + head.levels && anchor >= levels[l + 1u].first) {
-        l++;
-    }
-    let level = levels[l];
+    let level = level_of(head, anchor);
     let cell = picture * level.height * level.width + anchor - level.first;
-
-    var best = 0u;
-    var logit = -3.4e38;
-    let scores = level.classes + cell * level.classes_pitch;
-    for (var c = 0u; c < head.classes; c++) {
-        let v = raw[scores + c];
-        // The first of equal ones; NaN is never greater.
-        if (v > logit) {
-            best = c;
-            logit = v;
-        }
-    }
-    if (!(logit >= head.limit)) {
+    let found = best_class(head, level, cell);
+    if (!(found.logit >= head.limit)) {
         return;
     }
 
@@ -101,9 +129,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let y = f32((anchor - level.first) / level.width) + 0.5;
     let sides = level.boxes + cell * level.boxes_pitch;
     records[at] = anchor;
-    records[at + 1u] = best;
-    records[at + 2u] = bitcast<u32>(logit);
-    records[at + 3u] = bitcast<u32>(sigmoid(logit));
+    records[at + 1u] = found.class_number;
+    records[at + 2u] = bitcast<u32>(found.logit);
+    records[at + 3u] = bitcast<u32>(sigmoid(found.logit));
     records[at + 4u] = bitcast<u32>((x - side_length(sides)) * level.stride);
     records[at + 5u] = bitcast<u32>((y - side_length(sides + BINS)) * level.stride);
     records[at + 6u] = bitcast<u32>((x + side_length(sides + 2u * BINS)) * level.stride);

@@ -306,7 +306,7 @@ impl DetectorBuilder {
     #[cfg(feature = "gpu")]
     fn gpu(&self, adapter: &Adapter, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         use super::units::gpu::{Gpu, IN_FLIGHT, Parts};
-        use gesto_gpu::{AdapterChoice, GpuNetwork, GpuOptions, Timing};
+        use gesto_gpu::{AdapterChoice, GpuNetwork, GpuOptions, Output, Timing};
 
         let resize = self.resize_on(&Unit::Gpu(adapter.clone()))?;
         let (shader, processor) = match resize {
@@ -323,6 +323,12 @@ impl DetectorBuilder {
         options.in_flight = IN_FLIGHT;
         // One core copies a frame's rows about as fast as the bus takes them; more than four gain nothing.
         options.copy_threads = self.thread_count().clamp(1, 4);
+        options.output = match self.post_processing {
+            None | Some(PostProcessing::Gpu) => Output::Candidates,
+            Some(PostProcessing::Cpu) => Output::Maps,
+            Some(PostProcessing::CpuGraphMax) => Output::MapsAndBest,
+        };
+        let decodes = options.output == Output::Candidates;
         options.timing = Timing::Stages;
         options.experimental = gesto_engine::matrix_units();
         let network = GpuNetwork::new(model, self.height, self.width, &options)?;
@@ -335,6 +341,7 @@ impl DetectorBuilder {
             always_staged: !resize.needs_gpu(),
             postprocessor,
             thresholds,
+            decodes,
         };
         Ok((Box::new(Gpu::new(network, parts)), heads))
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use gesto_gpu::{Candidate, GpuNetwork, Turn, View, Waiting};
 
 use super::Pipeline;
+use super::gpu_maps::MapsHead;
 use crate::detection::{Detections, Timing};
 use crate::detector::Thresholds;
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +35,8 @@ pub(in crate::detector) struct Gpu {
     always_staged: bool,
     postprocessor: Postprocessor,
     thresholds: Vec<f32>,
+    /// The device decodes; otherwise its raw maps come back.
+    decodes: bool,
     /// What is needed again when a submission's candidates arrive, oldest first.
     under_way: VecDeque<Submitted>,
 }
@@ -57,6 +60,8 @@ pub(in crate::detector) struct Parts {
     pub(in crate::detector) always_staged: bool,
     pub(in crate::detector) postprocessor: Postprocessor,
     pub(in crate::detector) thresholds: Vec<f32>,
+    /// The network gives candidates, not maps.
+    pub(in crate::detector) decodes: bool,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -70,7 +75,7 @@ impl std::fmt::Debug for Gpu {
 
 impl Gpu {
     pub(in crate::detector) fn new(mut network: GpuNetwork, parts: Parts) -> Self {
-        let Parts { fit, resize, preprocessor, always_staged, postprocessor, thresholds } = parts;
+        let Parts { fit, resize, preprocessor, always_staged, postprocessor, thresholds, decodes } = parts;
         // A wake-up costs as much as several layers; a software adapter needs the core for its own work.
         let software = network.adapter().kind == "software";
         network.set_waiting(if software { Waiting::Block } else { Waiting::Spin });
@@ -92,6 +97,7 @@ impl Gpu {
             always_staged,
             postprocessor,
             thresholds,
+            decodes,
             under_way,
         }
     }
@@ -119,22 +125,38 @@ impl Gpu {
 
     /// The detections of the frame that has been under way longest.
     fn finish(&mut self, out: &mut Detections) -> Result<()> {
-        let found = self.network.wait();
-        let (Some(submitted), found) = (self.under_way.pop_front(), found?) else {
-            return Err(Error::new(ErrorKind::UnitFailed, "no frame is under way on the graphics processor"));
+        let arrived = |pending: Option<Submitted>| {
+            let nothing =
+                || Error::new(ErrorKind::UnitFailed, "no frame is under way on the graphics processor");
+            pending.map(|submitted| (submitted, Instant::now())).ok_or_else(nothing)
         };
-        let arrived = Instant::now();
-        let heads: Vec<_> =
-            (0..self.thresholds.len()).map(|head| GpuHead(found.candidates(0, head))).collect();
-        let post = self.postprocessor.run(&heads, &submitted.mapping, out);
-        let times = found.times();
+        let (submitted, arrival, times, decoding, post);
+        if self.decodes {
+            let found = self.network.wait();
+            (submitted, arrival) = arrived(self.under_way.pop_front())?;
+            let found = found?;
+            let heads: Vec<_> =
+                (0..self.thresholds.len()).map(|head| GpuHead(found.candidates(0, head))).collect();
+            post = self.postprocessor.run(&heads, &submitted.mapping, out);
+            (times, decoding) = (*found.times(), Duration::ZERO);
+        } else {
+            let maps = self.network.wait_maps();
+            (submitted, arrival) = arrived(self.under_way.pop_front())?;
+            let maps = maps?;
+            let heads = self.thresholds.iter().enumerate();
+            let heads: Vec<_> =
+                heads.map(|(head, &threshold)| MapsHead::new(&maps, head, threshold)).collect();
+            decoding = arrival.elapsed();
+            post = self.postprocessor.run(&heads, &submitted.mapping, out);
+            times = *maps.times();
+        }
         let total = submitted.started.elapsed();
+        let on_device = times.decode.unwrap_or_default();
         let resize = submitted.staging + times.copy + times.resize.unwrap_or_default();
-        let decode = times.decode.unwrap_or_default() + post.decode;
+        let decode = on_device + decoding + post.decode;
         // What is left between the call and the arrival: the network, and the way there and back.
-        let until_arrival = arrived - submitted.started;
-        let model = until_arrival.saturating_sub(resize + times.decode.unwrap_or_default());
-        out.timing = Timing { resize, model, decode, nms: post.nms, total, ..Timing::default() };
+        let model = (arrival - submitted.started).saturating_sub(resize + on_device);
+        out.timing = Timing { resize, model, decode, nms: post.nms, total };
         Ok(())
     }
 

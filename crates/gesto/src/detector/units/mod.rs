@@ -3,6 +3,8 @@
 pub(super) mod cpu;
 #[cfg(feature = "gpu")]
 pub(super) mod gpu;
+#[cfg(feature = "gpu")]
+mod gpu_maps;
 #[cfg(feature = "ort")]
 pub(super) mod ort;
 

@@ -69,7 +69,6 @@ impl Pipeline for Ort {
             decode: found + post.decode,
             nms: post.nms,
             total: start.elapsed(),
-            ..Timing::default()
         };
         Ok(())
     }
