@@ -23,6 +23,11 @@ export class Camera {
     return this.stream?.getVideoTracks()[0]?.getSettings().deviceId ?? "";
   }
 
+  /** A phone's camera on the back. */
+  get facesAway(): boolean {
+    return this.stream?.getVideoTracks()[0]?.getSettings().facingMode === "environment";
+  }
+
   get isOn(): boolean {
     return this.stream !== null;
   }

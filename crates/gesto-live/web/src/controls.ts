@@ -1,21 +1,35 @@
 // The panel's forms: detection settings of the server, camera and way of sending.
 
 import { fillSelect } from "./dom";
+import type { Missing } from "./dom";
 import type { Hello, Settings } from "./protocol";
 
 type Choice = "size" | "unit" | "resize" | "fit";
 type Slider = "conf_hand" | "conf_body" | "iou_hand" | "iou_body";
 const SLIDERS: readonly Slider[] = ["conf_hand", "conf_body", "iou_hand", "iou_body"];
 
-const NAMES: Record<string, string> = {
+const WORDS: Record<string, string> = {
   cpu: "CPU",
   gpu: "GPU",
-  letterbox: "Letterbox",
-  stretch: "Stretch",
-  "cpu-bilinear": "Bilinear",
-  "cpu-nearest": "Nearest",
-  "cpu-area": "Area",
+  op: "operator",
+  ort: "ONNX Runtime",
+  conv: "convolution",
+  cuda: "CUDA",
+  tensorrt: "TensorRT",
+  openvino: "OpenVINO",
+  coreml: "Core ML",
+  directml: "DirectML",
+  qnn: "QNN",
 };
+
+/** The server's name of a choice in words: `cpu-bilinear` is "CPU bilinear", `ort:cuda` is "ONNX Runtime: CUDA". */
+export function inWords(name: string): string {
+  const words = name
+    .split(":")
+    .map((part) => part.split("-").map((word) => WORDS[word] ?? word).join(" "))
+    .join(": ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
 
 export class Controls {
   constructor(
@@ -37,13 +51,34 @@ export class Controls {
   offer(hello: Hello): void {
     const { choices, settings } = hello;
     const named = (values: readonly string[]): (readonly [string, string])[] =>
-      values.map((value) => [value, NAMES[value] ?? value] as const);
+      values.map((value) => [value, inWords(value)] as const);
+    const lacking = (of: Record<string, string>): Missing[] =>
+      Object.entries(of).map(([name, reason]) => ({ text: inWords(name), reason }));
+    const units = lacking(choices.missing.units);
+    const resizes = lacking(choices.missing.resizes);
     const sizes = choices.sizes.map((size) => [size.join("x"), size.join(" × ")] as const);
     fillSelect(this.select("size"), sizes, settings.size.join("x"));
-    fillSelect(this.select("unit"), named(choices.units), settings.unit);
-    fillSelect(this.select("resize"), named(choices.resizes), settings.resize);
+    fillSelect(this.select("unit"), named(choices.units), settings.unit, units);
+    fillSelect(this.select("resize"), named(choices.resizes), settings.resize, resizes);
     fillSelect(this.select("fit"), named(choices.fits), settings.fit);
+    this.explain([...units, ...resizes]);
     this.show(settings);
+  }
+
+  /** A disabled option has no room for its reason, and a phone shows no title. */
+  private explain(missing: readonly Missing[]): void {
+    const details = this.form.querySelector<HTMLDetailsElement>(".missing");
+    const list = details?.querySelector("dl");
+    if (!details || !list) return;
+    details.hidden = missing.length === 0;
+    list.replaceChildren(
+      ...missing.flatMap(({ text, reason }) => {
+        const [term, description] = [document.createElement("dt"), document.createElement("dd")];
+        term.textContent = text;
+        description.textContent = reason;
+        return [term, description];
+      }),
+    );
   }
 
   /** What is in force. */

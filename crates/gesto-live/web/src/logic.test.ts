@@ -4,6 +4,7 @@ import { Average, Rate, fpsOf } from "./average";
 import { WAYS, WayChooser } from "./encoder";
 import type { Way } from "./encoder";
 import { mirrorResult } from "./mirror";
+import { inWords } from "./controls";
 import { Motion, iou } from "./motion";
 import type { Result } from "./protocol";
 
@@ -119,11 +120,31 @@ describe("motion", () => {
     expect(motion.at(900, true)?.opacity).toBe(1);
   });
 
+  it("waits for a slow machine's next result before it fades", () => {
+    const motion = new Motion(true);
+    for (let at = 0; at <= 20_000; at += 1000) motion.update(result(10), at);
+    expect(motion.at(22_000)?.opacity).toBe(1);
+    expect(motion.at(23_000)).toBeNull();
+  });
+
   it("measures overlap", () => {
     const box = { x: 0, y: 0, w: 10, h: 10 };
     expect(iou(box, box)).toBe(1);
     expect(iou(box, { ...box, x: 5 })).toBeCloseTo(1 / 3);
     expect(iou(box, { ...box, x: 10 })).toBe(0);
+  });
+});
+
+describe("names of choices", () => {
+  it("are words", () => {
+    expect(["cpu", "cpu-bilinear", "custom-op", "ort:cuda", "gpu:1", "letterbox"].map(inWords)).toEqual([
+      "CPU",
+      "CPU bilinear",
+      "Custom operator",
+      "ONNX Runtime: CUDA",
+      "GPU: 1",
+      "Letterbox",
+    ]);
   });
 });
 

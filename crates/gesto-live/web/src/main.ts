@@ -86,8 +86,14 @@ class App {
     return this.hello?.mode ?? "browser";
   }
 
+  /** A camera that looks away from the person is no mirror, so each kind of picture has a choice of its own. */
+  private get mirrorOf(): keyof preferences.Preferences["mirrored"] {
+    if (this.mode === "source") return "source";
+    return this.camera.facesAway ? "away" : "browser";
+  }
+
   private get mirrored(): boolean {
-    return this.prefs.mirrored[this.mode];
+    return this.prefs.mirrored[this.mirrorOf] ?? false;
   }
 
   // Server
@@ -219,6 +225,7 @@ class App {
     try {
       await this.camera.start(deviceId);
       this.cameraState = "on";
+      this.showMirror();
       this.view.show({ source: this.video, mirrored: this.mirrored });
       this.startPump();
       await this.listCameras();
@@ -318,7 +325,7 @@ class App {
   }
 
   private toggleMirror(): void {
-    this.remember({ mirrored: { ...this.prefs.mirrored, [this.mode]: !this.mirrored } });
+    this.remember({ mirrored: { ...this.prefs.mirrored, [this.mirrorOf]: !this.mirrored } });
     this.view.clearResult();
     this.lastResult = null;
     this.showMirror();
@@ -443,7 +450,7 @@ class App {
       this.card.show({
         kind: lost ? "problem" : "wait",
         icon: lost ? "camera-off" : "wave",
-        title: lost ? "The source is gone" : this.source.state === "ended" ? "The clip has ended" : "Opening the source",
+        title: lost ? "The source is gone" : "Opening the source",
         text: this.source.message,
       });
     }

@@ -7,6 +7,9 @@ import type { Box, Hand, Keypoint, Person, Result } from "./protocol";
 const GLIDE_MS = 35;
 const FADE_AFTER_MS = 400;
 const FADE_MS = 400;
+/** A slow machine's results stay until the next one is overdue, or everything drawn would blink. */
+const OVERDUE = 2.5;
+const LONGEST_INTERVAL_MS = 4000;
 const SAME_IOU = 0.3;
 
 export interface Scene {
@@ -22,6 +25,7 @@ export class Motion {
   private target: Result | null = null;
   private shown: Scene | null = null;
   private arrivedAt = 0;
+  private intervalMs = 0;
   private steppedAt = 0;
 
   constructor(private readonly glide: boolean) {}
@@ -31,6 +35,10 @@ export class Motion {
   }
 
   update(result: Result, now: number): void {
+    if (this.target) {
+      const interval = Math.min(LONGEST_INTERVAL_MS, now - this.arrivedAt);
+      this.intervalMs += 0.2 * (interval - this.intervalMs);
+    }
     this.target = result;
     this.arrivedAt = now;
   }
@@ -39,7 +47,8 @@ export class Motion {
   at(now: number, held = false): Scene | null {
     const { target } = this;
     if (!target) return null;
-    const opacity = held ? 1 : 1 - Math.min(1, Math.max(0, now - this.arrivedAt - FADE_AFTER_MS) / FADE_MS);
+    const fadeAfter = Math.max(FADE_AFTER_MS, OVERDUE * this.intervalMs);
+    const opacity = held ? 1 : 1 - Math.min(1, Math.max(0, now - this.arrivedAt - fadeAfter) / FADE_MS);
     if (opacity === 0) return null;
     const step = this.glide ? 1 - Math.exp(-(now - this.steppedAt) / GLIDE_MS) : 1;
     this.steppedAt = now;

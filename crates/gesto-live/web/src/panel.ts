@@ -92,7 +92,8 @@ export class Panel {
     }
     const rate = this.shown.perSecond(performance.now());
     this.figures.shown.textContent = rate > 0 ? String(rate) : "–";
-    this.figures.trip.textContent = this.roundTrip.value === undefined ? "–" : this.roundTrip.value.toFixed(1);
+    const trip = this.roundTrip.value;
+    this.figures.trip.textContent = trip === undefined ? "–" : trip.toFixed(trip < 100 ? 1 : 0);
     this.figures.dropped.textContent = short(this.drops);
     this.graph.add(this.lastTrip, rate > 0 ? rate : null);
     this.lastTrip = null;

@@ -5,8 +5,8 @@ import type { Settings } from "./protocol";
 
 export interface Preferences {
   theme: "system" | "dark" | "light";
-  /** The browser's camera is shown like a mirror; a source of the server as it is. */
-  mirrored: { browser: boolean; source: boolean };
+  /** A camera that faces the person is shown like a mirror; one that faces away, and the server's source, as it is. */
+  mirrored: { browser: boolean; away?: boolean; source: boolean };
   panel: boolean;
   shortcuts: boolean;
   speak: boolean;

@@ -210,7 +210,14 @@ export interface Hello {
   source?: string;
   gestures: string[];
   keypoints: string[];
-  choices: { sizes: [number, number][]; fits: string[]; resizes: string[]; units: string[] };
+  choices: {
+    sizes: [number, number][];
+    fits: string[];
+    resizes: string[];
+    units: string[];
+    /** What this machine lacks: names and reasons. */
+    missing: { resizes: Record<string, string>; units: Record<string, string> };
+  };
   limits: { message_bytes: number; pixels: number; fps: number };
   settings: Settings;
 }
@@ -218,5 +225,5 @@ export interface Hello {
 export type TextMessage =
   | Hello
   | { type: "settings"; settings: Settings }
-  | { type: "source"; state: "connecting" | "playing" | "lost" | "ended"; message: string }
+  | { type: "source"; state: "connecting" | "playing" | "lost"; message: string }
   | { type: "error"; kind: string; message: string };

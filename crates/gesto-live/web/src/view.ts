@@ -78,6 +78,7 @@ export class View {
     const [w, h] = [Math.max(1, Math.round(width * sharp)), Math.max(1, Math.round(height * sharp))];
     const { canvas } = this;
     if (!this.frozen && (canvas.width !== w || canvas.height !== h)) [canvas.width, canvas.height] = [w, h];
+    this.stage.style.setProperty("--aspect", String(width / height));
     const [cssWidth, cssHeight] = [`${Math.floor(width * room)}px`, `${Math.floor(height * room)}px`];
     if (canvas.style.width !== cssWidth) canvas.style.width = cssWidth;
     if (canvas.style.height !== cssHeight) canvas.style.height = cssHeight;
