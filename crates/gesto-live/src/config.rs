@@ -47,14 +47,12 @@ pub struct Limits {
     pub stream_pixels: u64,
     /// Most frames a second of one stream.
     pub fps: u32,
-    /// Most open connections.
+    /// Most open connections; half of them from one address, as with the two that follow.
     pub connections: usize,
-    /// Most open connections of one address.
-    pub connections_per_address: usize,
     /// Most open streams.
     pub streams: usize,
-    /// Requests for detection that may wait for their turn.
-    pub waiting_requests: usize,
+    /// Most requests for detection that are read or wait for their turn.
+    pub requests: usize,
     /// A stream that sends nothing for this long is closed.
     pub idle: Duration,
     /// A request that has not arrived after this long is given up.
@@ -75,9 +73,8 @@ impl Default for Limits {
             stream_pixels: 2_100_000,
             fps: 120,
             connections: 128,
-            connections_per_address: 64,
             streams: 32,
-            waiting_requests: 16,
+            requests: 16,
             idle: Duration::from_secs(120),
             request: Duration::from_secs(20),
             stalled: Duration::from_secs(10),

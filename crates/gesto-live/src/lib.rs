@@ -8,9 +8,9 @@
 
 mod access;
 mod config;
-mod connections;
 pub mod engine;
 mod metrics;
+mod places;
 mod routes;
 mod server;
 pub mod settings;

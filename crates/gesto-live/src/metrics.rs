@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     pub(crate) refused: Counter,
     /// From a frame's arrival to the moment its result was handed to the operating system.
     latency: Histogram,
+    /// Requests for detection that are read, wait or are worked on.
+    pub(crate) requests: Gauge<i64, AtomicI64>,
     /// Open streams.
     pub(crate) streams: Gauge<i64, AtomicI64>,
     /// Open connections of any kind.
@@ -57,7 +59,7 @@ impl Metrics {
         let (drops, denied) = (Family::default(), Family::default());
         let stages: Family<Stage, Histogram, fn() -> Histogram> = Family::new_with_constructor(histogram);
         let latency = histogram();
-        let (streams, connections, memory) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let (requests, streams, connections, memory): (Gauge, Gauge, Gauge, Gauge) = Default::default();
         registry.register("frames", "Frames looked at", frames.clone());
         registry.register("dropped_frames", "Frames dropped, by reason", Family::clone(&drops));
         registry.register("refused_frames", "Frames that could not be read", refused.clone());
@@ -68,6 +70,7 @@ impl Metrics {
             Unit::Seconds,
             latency.clone(),
         );
+        registry.register("requests", "Requests for detection under way", requests.clone());
         registry.register("streams", "Open streams", streams.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register(
@@ -81,7 +84,19 @@ impl Metrics {
             Unit::Bytes,
             memory.clone(),
         );
-        Self { registry, frames, drops, stages, refused, latency, streams, connections, denied, memory }
+        Self {
+            registry,
+            frames,
+            drops,
+            stages,
+            refused,
+            latency,
+            requests,
+            streams,
+            connections,
+            denied,
+            memory,
+        }
     }
 
     /// One frame was looked at.

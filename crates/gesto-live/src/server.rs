@@ -18,9 +18,9 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tower::ServiceExt;
 
 use crate::config::{Config, ConfigError};
-use crate::connections::{Connections, Permit};
 use crate::engine::{Backend, Policy, Queue, Workers};
 use crate::metrics::Metrics;
+use crate::places::{Place, Places};
 use crate::source::{self, Hub};
 use crate::state::{App, EVENT_BACKLOG, Shared, stopped};
 use crate::wire::{self, Greeting, Mode, StreamLimits};
@@ -29,8 +29,8 @@ use crate::wire::{self, Greeting, Mode, StreamLimits};
 const HEADER_BYTES: usize = 64 << 10;
 /// A client that has not sent its headers by then is given up: slow senders hold no place for long.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Pictures of requests that are unpacked at the same time; they compete with the streams for the cores.
-const UNPACKING: usize = 2;
+/// Requests' pictures that lie in memory unpacked, beside one for each worker: the next is ready when its turn comes.
+const UNPACKED: usize = 1;
 /// The time after a failed accept (no more file descriptors, mostly) that lets others end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -65,7 +65,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     workers: Workers,
-    connections: Arc<Connections>,
+    connections: Arc<Places>,
     stop: watch::Sender<bool>,
 }
 
@@ -82,7 +82,7 @@ impl Server {
 
         let limits = config.limits;
         let metrics = Arc::new(Metrics::new());
-        let connections = Connections::new(limits.connections, limits.connections_per_address, &metrics);
+        let connections = Places::new(limits.connections, &metrics.connections);
         let queue = Arc::new(Queue::default());
         let picture_limits =
             gesto_media::Limits { pixels: limits.stream_pixels, ..gesto_media::Limits::default() };
@@ -92,9 +92,10 @@ impl Server {
         let source = config.source.clone();
         let app = App(Arc::new(Shared {
             greeting: greeting(&config, backend.as_ref()),
-            request_lane: queue.open(Policy::Bounded(limits.waiting_requests)),
-            unpacking: Semaphore::new(UNPACKING),
-            stream_slots: Arc::new(Semaphore::new(limits.streams)),
+            request_lane: queue.open(Policy::Bounded(limits.requests), None),
+            unpacked: Semaphore::new(UNPACKED + config.workers.max(1)),
+            requests: Places::new(limits.requests, &metrics.requests),
+            streams: Places::new(limits.streams, &metrics.streams),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             source: source.as_ref().map(|_| Hub::new(backend.defaults().clone())),
             shutdown,
@@ -136,13 +137,16 @@ impl Server {
                 }
             };
             // Without a place the connection is closed at once: an answer would cost what the limit saves.
-            let Some(permit) = connections.admit(peer.ip()) else { continue };
-            serve(stream, permit, &router, &app);
+            let Some(place) = connections.take(peer.ip()) else {
+                app.metrics.denied("connections");
+                continue;
+            };
+            serve(stream, Arc::new(place), &router, &app);
         }
         drop(listener);
         // Streams, events and video end themselves when they see this.
         stop.send_replace(true);
-        if tokio::time::timeout(app.config.limits.grace, connections.none_left()).await.is_err() {
+        if tokio::time::timeout(app.config.limits.grace, connections.none_taken()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
         // Its end waits for frames that are being worked on: not on a thread that serves others.
@@ -150,13 +154,13 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, permit: Arc<Permit>, router: &Router, app: &App) {
+fn serve(stream: TcpStream, place: Arc<Place>, router: &Router, app: &App) {
     // Results are small and late is worse than many packets. A refusal costs only speed.
     let _ = stream.set_nodelay(true);
     let mut stream = tokio_io_timeout::TimeoutStream::new(stream);
     stream.set_write_timeout(Some(app.config.limits.stalled));
     let router = router.clone().map_request(move |mut request: axum::http::Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&permit));
+        request.extensions_mut().insert(Arc::clone(&place));
         request
     });
     let connection = http1::Builder::new()

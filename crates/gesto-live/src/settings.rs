@@ -96,13 +96,17 @@ impl Settings {
             }
             new.network.size = size;
         }
+        let missing = &choices.missing;
         let named = [
-            ("fit", change.fit, &mut new.network.fit, &choices.fits),
-            ("resize", change.resize, &mut new.network.resize, &choices.resizes),
-            ("unit", change.unit, &mut new.network.unit, &choices.units),
+            ("fit", change.fit, &mut new.network.fit, &choices.fits, None),
+            ("resize", change.resize, &mut new.network.resize, &choices.resizes, Some(&missing.resizes)),
+            ("unit", change.unit, &mut new.network.unit, &choices.units, Some(&missing.units)),
         ];
-        for (name, value, place, offered) in named {
+        for (name, value, place, offered, missing) in named {
             let Some(value) = value else { continue };
+            if let Some((known, reason)) = missing.and_then(|missing| missing.get_key_value(&value)) {
+                return Err(format!("{name} {known} is not to be had here: {reason}"));
+            }
             if !offered.contains(&value) {
                 // `value` is a stranger's text of any length: it is not repeated.
                 return Err(format!("this {name} is not offered; {} are", offered.join(", ")));
@@ -134,6 +138,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Missing;
 
     fn choices() -> Choices {
         Choices {
@@ -141,6 +146,10 @@ mod tests {
             fits: vec!["letterbox".into(), "stretch".into()],
             resizes: vec!["fused".into()],
             units: vec!["cpu".into()],
+            missing: Missing {
+                units: [("gpu".to_owned(), "there is no adapter".to_owned())].into(),
+                ..Missing::default()
+            },
         }
     }
 
@@ -172,6 +181,10 @@ mod tests {
             (Change { size: Some([4096, 4096]), ..Change::default() }, "not offered"),
             (Change { fit: Some("x".repeat(1 << 20)), ..Change::default() }, "letterbox, stretch"),
             (Change { unit: Some("npu".into()), ..Change::default() }, "cpu are"),
+            (
+                Change { unit: Some("gpu".into()), ..Change::default() },
+                "gpu is not to be had here: there is no",
+            ),
             (Change { conf_hand: Some(f32::NAN), ..Change::default() }, "between 0 and 1"),
             (Change { iou_body: Some(-0.1), ..Change::default() }, "between 0 and 1"),
             (Change { hands: Some(false), body: Some(false), ..Change::default() }, "has to stay on"),

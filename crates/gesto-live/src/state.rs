@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use crate::config::Config;
 use crate::engine::{Backend, LaneId, Queue};
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::source::Hub;
 use crate::wire::Greeting;
 
@@ -27,9 +28,10 @@ pub(crate) struct Shared {
     pub(crate) greeting: Greeting,
     /// Where `/v1/detect` waits for its turn.
     pub(crate) request_lane: LaneId,
-    /// Requests' pictures being unpacked at the same time.
-    pub(crate) unpacking: Semaphore,
-    pub(crate) stream_slots: Arc<Semaphore>,
+    /// Requests whose pictures lie in memory unpacked.
+    pub(crate) unpacked: Semaphore,
+    pub(crate) requests: Arc<Places>,
+    pub(crate) streams: Arc<Places>,
     pub(crate) events: broadcast::Sender<Arc<str>>,
     pub(crate) source: Option<Arc<Hub>>,
     /// Becomes true when the server shuts down.

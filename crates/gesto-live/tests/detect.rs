@@ -96,7 +96,7 @@ async fn a_detector_that_panics_costs_its_frame_only() {
 #[tokio::test]
 async fn too_many_requests_are_told_so_and_streams_go_on() {
     let mut config = Config::loopback(0);
-    config.limits.waiting_requests = 5;
+    config.limits.requests = 6;
     let server = Running::with(config, TestBackend::new(Duration::from_millis(300))).await;
     let picture = jpeg(32, 32);
     let requests = (0..12).map(|_| server.request("POST", "/v1/detect", &JPEG, &picture));

@@ -22,8 +22,7 @@ async fn serves(server: &Running) {
 #[tokio::test]
 async fn connections_have_a_limit_for_each_address() {
     let mut config = Config::loopback(0);
-    config.limits.connections = 10;
-    config.limits.connections_per_address = 4;
+    config.limits.connections = 8;
     let server = Running::start(config).await;
     let mut open = Vec::new();
     for _ in 0..4 {
@@ -38,6 +37,26 @@ async fn connections_have_a_limit_for_each_address() {
     assert!(closed.is_ok() && nothing.is_empty(), "the fifth is closed without an answer");
     drop(open);
     tokio::time::sleep(Duration::from_millis(200)).await;
+    serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_given_up() {
+    let server = Running::start(Config::loopback(0)).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    // One that has been answered may not stay for ever either.
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let began = Instant::now();
+    let (mut nothing, mut answer) = (Vec::new(), Vec::new());
+    let both = async { tokio::join!(silent.read_to_end(&mut nothing), kept.read_to_end(&mut answer)) };
+    let _ = tokio::time::timeout(Duration::from_secs(20), both).await.expect("the server closes both");
+    assert!(answer.starts_with(b"HTTP/1.1 200") && nothing.is_empty());
+    assert!(
+        began.elapsed() > Duration::from_secs(5),
+        "{:?}: there is time to say something",
+        began.elapsed()
+    );
     serves(&server).await;
 }
 
@@ -98,6 +117,34 @@ async fn a_body_that_never_comes_is_given_up() {
     assert!((400..500).contains(&answer.status), "{answer:?}");
     assert!(began.elapsed() < Duration::from_secs(5));
     serves(&server).await;
+}
+
+#[tokio::test]
+async fn slow_uploads_leave_places_for_others_and_are_bounded() {
+    let mut config = Config::loopback(0);
+    config.limits.requests = 4;
+    config.limits.request = Duration::from_secs(2);
+    let server = Running::start(config).await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n\
+                    Content-Length: 1000\r\n\r\nonly this";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    server.metric_becomes("gesto_requests", 2.0).await;
+    // Two of four is one address's half; the other half stays for other addresses.
+    let kind = [("Content-Type", "image/jpeg")];
+    let answer = server.request("POST", "/v1/detect", &kind, &jpeg(16, 16)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, "1"), "{}", answer.text());
+    for mut stream in slow {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        assert!(rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
+    }
+    serves(&server).await;
+    server.metric_becomes("gesto_requests", 0.0).await;
 }
 
 #[tokio::test]

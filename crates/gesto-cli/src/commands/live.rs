@@ -157,7 +157,6 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     let limits = Limits {
         streams: args.max_streams.into(),
         connections: args.max_connections.into(),
-        connections_per_address: usize::from(args.max_connections).div_ceil(2),
         fps: args.max_fps.into(),
         body_bytes: usize::from(args.max_body) << 20,
         idle: std::time::Duration::from_secs(args.idle.into()),

@@ -4,7 +4,7 @@ use gesto::{Detections, Detector, DetectorBuilder, Fit, Frame, Resize};
 
 use super::backend::{Backend, Detect};
 use crate::settings::{Network, Settings, Thresholds};
-use crate::wire::Choices;
+use crate::wire::{Choices, Missing};
 
 /// Names of the ways to fit a frame; the first is the default.
 const FITS: [(&str, Fit); 2] = [("letterbox", Fit::Letterbox), ("stretch", Fit::Stretch)];
@@ -56,6 +56,7 @@ impl DetectorBackend {
             fits: FITS.iter().map(|(name, _)| (*name).to_owned()).collect(),
             resizes: resizes().map(|resize| resize.name().to_owned()).collect(),
             units: UNITS.iter().map(|name| (*name).to_owned()).collect(),
+            missing: Missing::default(),
         };
         // A server that cannot detect had better not start. What this one was built from holds the model, read once.
         let detector = detector(&template, &network)?;

@@ -3,9 +3,10 @@
 //! Each stream has a lane. A lane of newest frames holds one: a newer frame takes the place of the one that waits,
 //! so latency cannot grow. Whose turn it is: the lane that has used the least time so far, by the cost that was measured
 //! (start-time fair queueing, Goyal, Vin and Cheng 1996). A stream of huge or frequent frames waits for itself and not
-//! for the others.
+//! for the others. Streams of one client share one client's part: each is charged for all of them.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(crate) enum Submitted {
 
 struct Lane {
     policy: Policy,
+    /// The client that shares its part among its lanes; `None` for one that stands alone.
+    client: Option<IpAddr>,
     pending: VecDeque<Job>,
     /// A worker has a frame of this lane; results of a lane keep their order.
     busy: bool,
@@ -59,12 +62,12 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Opens a lane.
-    pub(crate) fn open(&self, policy: Policy) -> LaneId {
+    /// Opens a lane of `client`.
+    pub(crate) fn open(&self, policy: Policy, client: Option<IpAddr>) -> LaneId {
         let mut lanes = self.lock();
         let id = lanes.next;
         lanes.next += 1;
-        let lane = Lane { policy, pending: VecDeque::new(), busy: false, spent: Duration::ZERO };
+        let lane = Lane { policy, client, pending: VecDeque::new(), busy: false, spent: Duration::ZERO };
         lanes.lanes.insert(id, lane);
         id
     }
@@ -120,10 +123,15 @@ impl Queue {
 
     /// Tells what a frame that was taken has cost; the lane's next one may then be taken.
     pub(crate) fn finish(&self, id: LaneId, cost: Duration) {
-        if let Some(lane) = self.lock().lanes.get_mut(&id) {
+        let mut lanes = self.lock();
+        let client = lanes.lanes.get(&id).and_then(|lane| lane.client);
+        let siblings =
+            client.map_or(1, |_| lanes.lanes.values().filter(|lane| lane.client == client).count());
+        if let Some(lane) = lanes.lanes.get_mut(&id) {
             lane.busy = false;
-            lane.spent += cost;
+            lane.spent += cost * u32::try_from(siblings).unwrap_or(u32::MAX);
         }
+        drop(lanes);
         self.wake.notify_one();
     }
 
@@ -189,7 +197,7 @@ mod tests {
     #[test]
     fn a_newer_frame_replaces_the_one_that_waits() {
         let queue = Queue::default();
-        let lane = queue.open(Policy::Newest);
+        let lane = queue.open(Policy::Newest, None);
         assert!(matches!(queue.submit(lane, job(1)), Submitted::Queued));
         assert!(matches!(queue.submit(lane, job(2)), Submitted::Replaced(old) if width(&old) == 1));
         let (_, taken) = queue.take().unwrap();
@@ -202,7 +210,7 @@ mod tests {
     #[test]
     fn a_bounded_lane_turns_away_and_keeps_order() {
         let queue = Queue::default();
-        let lane = queue.open(Policy::Bounded(2));
+        let lane = queue.open(Policy::Bounded(2), None);
         for w in [1, 2] {
             assert!(matches!(queue.submit(lane, job(w)), Submitted::Queued));
         }
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn a_costly_lane_does_not_slow_the_cheap_one() {
         let queue = Queue::default();
-        let (cheap, costly) = (queue.open(Policy::Newest), queue.open(Policy::Newest));
+        let (cheap, costly) = (queue.open(Policy::Newest, None), queue.open(Policy::Newest, None));
         let mut turns = [0, 0];
         for _ in 0..110 {
             for (lane, w) in [(cheap, 1), (costly, 2)] {
@@ -235,9 +243,27 @@ mod tests {
     }
 
     #[test]
+    fn many_streams_of_one_client_share_its_part() {
+        let queue = Queue::default();
+        let [one, many]: [IpAddr; 2] = [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()];
+        let lone = queue.open(Policy::Newest, Some(one));
+        let lanes: Vec<_> = (0..9).map(|_| queue.open(Policy::Newest, Some(many))).collect();
+        let mut of_lone = 0;
+        for _ in 0..200 {
+            for lane in lanes.iter().chain([&lone]) {
+                queue.submit(*lane, job(1));
+            }
+            let (id, _) = queue.take().unwrap();
+            of_lone += usize::from(id == lone);
+            queue.finish(id, Duration::from_millis(5));
+        }
+        assert!((90..=110).contains(&of_lone), "{of_lone} of 200: half, though it is one of ten");
+    }
+
+    #[test]
     fn rest_earns_no_credit() {
         let queue = Queue::default();
-        let (worker, rester) = (queue.open(Policy::Newest), queue.open(Policy::Newest));
+        let (worker, rester) = (queue.open(Policy::Newest, None), queue.open(Policy::Newest, None));
         for _ in 0..50 {
             queue.submit(worker, job(1));
             let (id, _) = queue.take().unwrap();
@@ -257,7 +283,7 @@ mod tests {
     #[test]
     fn closing_wakes_the_workers_and_returns_what_waits() {
         let queue = Arc::new(Queue::default());
-        let lane = queue.open(Policy::Newest);
+        let lane = queue.open(Policy::Newest, None);
         let waiting = std::thread::spawn({
             let queue = Arc::clone(&queue);
             move || {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequest, Query, Request, State};
+use axum::extract::{Extension, FromRequest, Query, Request, State};
 use axum::http::{StatusCode, header};
 use gesto::record::Line;
 use gesto::{Orientation, Rotation};
@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::error::ApiError;
 use super::events::{self, Seen};
 use crate::engine::{Answer, Job, Payload, Reply, Submitted};
+use crate::places::Place;
 use crate::settings::Change;
 use crate::state::App;
 use crate::wire::DropReason;
@@ -62,6 +63,7 @@ impl Options {
 
 pub(super) async fn detect(
     State(app): State<App>,
+    Extension(connection): Extension<Arc<Place>>,
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Line>, ApiError> {
@@ -73,7 +75,16 @@ pub(super) async fn detect(
         .defaults()
         .with(options.change()?, &app.greeting.choices)
         .map_err(|sentence| ApiError::bad("settings", sentence))?;
+    let busy =
+        || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests wait for their turn");
+    // Before anything of the body is kept: what may be kept in all is bounded.
+    let Some(_place) = app.requests.take(connection.address()) else {
+        app.metrics.denied("requests");
+        return Err(busy());
+    };
     let body = body(&app, request).await?;
+    // Pixels are many times the bytes that they come from, so they are made when their turn is near.
+    let Ok(_unpacked) = app.unpacked.acquire().await else { return Err(busy()) };
     let picture = unpack(&app, body).await?;
     let (sender, answer) = oneshot::channel();
     let job = Job {
@@ -83,8 +94,6 @@ pub(super) async fn detect(
         received,
         reply: Box::new(ToRequest { sender, app: app.clone(), received }),
     };
-    let busy =
-        || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests wait for their turn");
     if let Submitted::Refused(_) | Submitted::Replaced(_) = app.queue.submit(app.request_lane, job) {
         app.metrics.dropped(DropReason::Busy);
         return Err(busy());
@@ -150,10 +159,8 @@ async fn raw(app: &App, request: Request) -> Result<Bytes, ApiError> {
     })
 }
 
-/// Bytes to pixels on a thread that may block. Large pictures take long, so a few at a time.
+/// Bytes to pixels on a thread that may block.
 async fn unpack(app: &App, body: Bytes) -> Result<Picture, ApiError> {
-    let busy = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the server shuts down");
-    let _place = app.unpacking.acquire().await.map_err(|_| busy())?;
     let limits =
         gesto_media::Limits { pixels: app.config.limits.request_pixels, ..gesto_media::Limits::default() };
     let unpacked = tokio::task::spawn_blocking(move || {

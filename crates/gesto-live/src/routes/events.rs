@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -20,6 +21,7 @@ use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+use super::ApiError;
 use crate::state::{App, stopped};
 
 /// A comment line this often keeps proxies from closing a quiet connection.
@@ -67,6 +69,7 @@ pub(crate) fn publish<'a>(events: &broadcast::Sender<Arc<str>>, seen: impl FnOnc
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// Only lines of this source.
     source: Option<String>,
@@ -74,9 +77,13 @@ pub(super) struct Filter {
 
 pub(super) async fn events(
     State(app): State<App>,
-    Query(filter): Query<Filter>,
+    filter: Result<Query<Filter>, QueryRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let filter = match filter {
+        Ok(Query(filter)) => filter,
+        Err(error) => return ApiError::bad("query", error.body_text()).into_response(),
+    };
     let metrics = Arc::clone(&app.metrics);
     let wanted = filter
         .source

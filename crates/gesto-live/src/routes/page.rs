@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::Router;
+use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -73,13 +74,22 @@ pub(super) struct Login {
 }
 
 /// `POST /login`, from the form.
-pub(super) async fn login(State(app): State<App>, Form(login): Form<Login>) -> Response {
-    enter(&app, &login)
+pub(super) async fn login(State(app): State<App>, form: Result<Form<Login>, FormRejection>) -> Response {
+    match form {
+        Ok(Form(login)) => enter(&app, &login),
+        Err(_) => login_page(StatusCode::BAD_REQUEST).into_response(),
+    }
 }
 
 /// `GET /login?token=...`, the address that is printed at the start.
-pub(super) async fn login_link(State(app): State<App>, Query(login): Query<Login>) -> Response {
-    enter(&app, &login)
+pub(super) async fn login_link(
+    State(app): State<App>,
+    query: Result<Query<Login>, QueryRejection>,
+) -> Response {
+    match query {
+        Ok(Query(login)) => enter(&app, &login),
+        Err(_) => login_page(StatusCode::BAD_REQUEST).into_response(),
+    }
 }
 
 /// The token becomes a cookie that only this site's requests carry and no script can read, and leaves the address.

@@ -21,7 +21,7 @@ pub(crate) struct Shown {
 /// How the source does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    /// `connecting`, `playing`, `lost` or `ended`.
+    /// `connecting`, `playing` or `lost`.
     pub(crate) name: &'static str,
     /// One sentence; empty while it plays.
     pub(crate) message: String,

@@ -29,7 +29,7 @@ pub(crate) fn start(app: &App, config: &SourceConfig) -> std::io::Result<()> {
     let reader = Reader {
         app: app.clone(),
         config: config.clone(),
-        lane: app.queue.open(Policy::Newest),
+        lane: app.queue.open(Policy::Newest, None),
         next_id: 0,
         dropped: Arc::default(),
         publisher: Arc::new(publisher),

@@ -9,7 +9,7 @@ mod text;
 
 pub use frame::{ClientMessage, Encoding, FRAME_HEADER, FrameMessage};
 pub use result::{DropReason, Outcome, StreamTiming, dropped, picture, refused, result};
-pub use text::{Choices, ClientText, Greeting, Mode, ServerText, StreamLimits};
+pub use text::{Choices, ClientText, Greeting, Missing, Mode, ServerText, StreamLimits};
 
 /// The protocol's version, the first byte of every binary message.
 pub const VERSION: u8 = 1;

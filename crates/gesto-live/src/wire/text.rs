@@ -1,5 +1,7 @@
 //! The JSON messages of a stream.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Change, Settings};
@@ -25,6 +27,17 @@ pub struct Choices {
     pub resizes: Vec<String>,
     /// Compute units.
     pub units: Vec<String>,
+    /// What the program knows and this machine lacks.
+    pub missing: Missing,
+}
+
+/// Names that cannot be chosen here, each with the reason in one sentence.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Missing {
+    /// Ways to resize a frame.
+    pub resizes: BTreeMap<String, String>,
+    /// Compute units.
+    pub units: BTreeMap<String, String>,
 }
 
 /// The limits that a client had better know.
@@ -81,7 +94,7 @@ pub enum ServerText<'a> {
     },
     /// How the server's source does.
     Source {
-        /// `connecting`, `playing`, `lost` or `ended`.
+        /// `connecting`, `playing` or `lost`.
         state: &'a str,
         /// One sentence, empty while it plays.
         message: &'a str,

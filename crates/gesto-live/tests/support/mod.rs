@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod rtsp;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use gesto::{Detections, Frame, Gesture, Hand, Label, Rect};
 use gesto_live::engine::{Backend, Detect};
 use gesto_live::settings::{Network, Settings, Thresholds};
-use gesto_live::wire::{Choices, ClientMessage, Encoding, FrameMessage};
+use gesto_live::wire::{Choices, ClientMessage, Encoding, FrameMessage, Missing};
 use gesto_live::{Config, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,6 +50,7 @@ impl TestBackend {
             fits: vec!["letterbox".into(), "stretch".into()],
             resizes: vec!["cpu".into()],
             units: vec!["cpu".into()],
+            missing: Missing::default(),
         };
         Self {
             micros: Arc::new(AtomicU64::new(cost.as_micros() as u64)),
@@ -171,6 +174,15 @@ impl Running {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
         Ok(tokio_tungstenite::connect_async(request).await?.0)
+    }
+
+    /// Waits until a metric has this value.
+    pub async fn metric_becomes(&self, name: &str, value: f64) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.metric(name).await != value {
+            assert!(tokio::time::Instant::now() < deadline, "{name} does not become {value}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The value of a metric's line that starts with `name `.

@@ -16,14 +16,14 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::{IntoResponse, Response};
 
 use super::ApiError;
-use crate::connections::Permit;
+use crate::places::Place;
 use crate::state::App;
 use crate::wire::{SUBPROTOCOL, close};
 use socket::Socket;
 
 pub(super) async fn stream(
     State(app): State<App>,
-    permit: Option<Extension<Arc<Permit>>>,
+    Extension(place): Extension<Arc<Place>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -39,21 +39,18 @@ pub(super) async fn stream(
         .write_buffer_size(0)
         .max_write_buffer_size(2 * limits.message_bytes)
         .on_upgrade(move |socket| async move {
-            // The connection's place is taken until the WebSocket ends.
-            let _permit = permit;
             let mut socket = Socket::new(socket, &app);
-            let Ok(_slot) = Arc::clone(&app.stream_slots).try_acquire_owned() else {
+            // The connection's own place stays taken too until the WebSocket ends.
+            let Some(_stream) = app.streams.take(place.address()) else {
                 app.metrics.denied("streams");
                 socket.close(close::FULL, "as many streams are open as this server takes").await;
                 return;
             };
-            app.metrics.streams.inc();
             let number = app.stream_number();
             let code = match &app.source {
                 Some(hub) => viewer::run(&app, hub, &mut socket, number).await,
-                None => session::run(&app, &mut socket, number).await,
+                None => session::run(&app, &mut socket, number, place.address()).await,
             };
-            app.metrics.streams.dec();
             if let Err(end) = code {
                 tracing::debug!(stream = number, ?end, "stream ended");
                 socket.end(end).await;

@@ -1,5 +1,6 @@
 //! A stream that takes the client's frames.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,8 +26,8 @@ use crate::wire::{
 const ANSWERS: usize = 4;
 
 /// Runs a stream to its end.
-pub(super) async fn run(app: &App, socket: &mut Socket, number: u64) -> Result<(), End> {
-    let lane = Lane::open(app);
+pub(super) async fn run(app: &App, socket: &mut Socket, number: u64, client: IpAddr) -> Result<(), End> {
+    let lane = Lane::open(app, client);
     let (sender, mut answers) = mpsc::channel(ANSWERS);
     let mut session = Session {
         app,
@@ -49,8 +50,8 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn open(app: &'a App) -> Self {
-        Self { app, id: app.queue.open(Policy::Newest) }
+    fn open(app: &'a App, client: IpAddr) -> Self {
+        Self { app, id: app.queue.open(Policy::Newest, Some(client)) }
     }
 }
 
