@@ -65,6 +65,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     workers: Workers,
+    source: Option<source::Handle>,
     connections: Arc<Places>,
     stop: watch::Sender<bool>,
 }
@@ -105,11 +106,10 @@ impl Server {
             queue,
             metrics,
         }));
-        if let Some(source) = &source {
-            source::start(&app, source).map_err(StartError::Threads)?;
-        }
+        let source =
+            source.map(|source| source::start(&app, &source)).transpose().map_err(StartError::Threads)?;
         let router = crate::routes::router(&app);
-        Ok(Self { app, router, listener, address, workers, connections, stop })
+        Ok(Self { app, router, listener, address, workers, source, connections, stop })
     }
 
     /// The address that the server listens on; tells the port when 0 was asked for.
@@ -121,7 +121,7 @@ impl Server {
     /// Serves until `until` is done, then ends in order: no new connections, streams are told, requests that have
     /// begun are answered, all within the grace of the limits.
     pub async fn run(self, until: impl Future<Output = ()>) {
-        let Self { app, router, listener, workers, connections, stop, .. } = self;
+        let Self { app, router, listener, workers, source, connections, stop, .. } = self;
         tokio::pin!(until);
         loop {
             let accepted = tokio::select! {
@@ -146,6 +146,9 @@ impl Server {
         drop(listener);
         // Streams, events and video end themselves when they see this.
         stop.send_replace(true);
+        if let Some(source) = source {
+            source.stop();
+        }
         if tokio::time::timeout(app.config.limits.grace, connections.none_taken()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }

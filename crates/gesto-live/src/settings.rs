@@ -1,5 +1,7 @@
 //! What a stream or a request may choose: the network's input and unit, the heads, the thresholds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::wire::Choices;
@@ -97,21 +99,19 @@ impl Settings {
             new.network.size = size;
         }
         let missing = &choices.missing;
-        let named = [
-            ("fit", change.fit, &mut new.network.fit, &choices.fits, None),
-            ("resize", change.resize, &mut new.network.resize, &choices.resizes, Some(&missing.resizes)),
-            ("unit", change.unit, &mut new.network.unit, &choices.units, Some(&missing.units)),
-        ];
-        for (name, value, place, offered, missing) in named {
-            let Some(value) = value else { continue };
-            if let Some((known, reason)) = missing.and_then(|missing| missing.get_key_value(&value)) {
-                return Err(format!("{name} {known} is not to be had here: {reason}"));
-            }
-            if !offered.contains(&value) {
-                // `value` is a stranger's text of any length: it is not repeated.
-                return Err(format!("this {name} is not offered; {} are", offered.join(", ")));
-            }
-            *place = value;
+        if let Some(fit) = change.fit {
+            new.network.fit = pick("fit", fit, &choices.fits, None)?;
+        }
+        if let Some(unit) = change.unit {
+            new.network.unit = pick("unit", unit, &choices.units, Some(&missing.units))?;
+        }
+        let unit = &new.network.unit;
+        let resizes = choices.resizes.get(unit).map(Vec::as_slice).unwrap_or_default();
+        if let Some(resize) = change.resize {
+            new.network.resize = pick("resize", resize, resizes, missing.resizes.get(unit))?;
+        } else if !resizes.contains(&new.network.resize) {
+            // Another unit was chosen that cannot resize so: it takes its own way.
+            new.network.resize = resizes.first().cloned().ok_or("this unit cannot resize")?;
         }
         let fractions = [
             ("conf_hand", change.conf_hand, &mut new.thresholds.conf_hand),
@@ -135,20 +135,42 @@ impl Settings {
     }
 }
 
+/// `value`, if it is one of `offered`; the error names the reason for one that is known and missing.
+fn pick(
+    name: &str,
+    value: String,
+    offered: &[String],
+    missing: Option<&BTreeMap<String, String>>,
+) -> Result<String, String> {
+    if offered.contains(&value) {
+        return Ok(value);
+    }
+    Err(match missing.and_then(|missing| missing.get_key_value(&value)) {
+        Some((known, reason)) => format!("{name} {known} is not to be had here: {reason}"),
+        // `value` is a stranger's text of any length: it is not repeated.
+        None => format!("this {name} is not offered; {} are", offered.join(", ")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::Missing;
 
     fn choices() -> Choices {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Choices {
             sizes: vec![[320, 224], [256, 128]],
-            fits: vec!["letterbox".into(), "stretch".into()],
-            resizes: vec!["fused".into()],
-            units: vec!["cpu".into()],
+            fits: names(&["letterbox", "stretch"]),
+            units: names(&["cpu", "gpu"]),
+            resizes: [
+                ("cpu".into(), names(&["bilinear", "area"])),
+                ("gpu".into(), names(&["shader", "area"])),
+            ]
+            .into(),
             missing: Missing {
-                units: [("gpu".to_owned(), "there is no adapter".to_owned())].into(),
-                ..Missing::default()
+                units: [("ort:cuda".into(), "there is no driver".into())].into(),
+                resizes: [("cpu".into(), [("shader".into(), "it needs a gpu".into())].into())].into(),
             },
         }
     }
@@ -157,7 +179,7 @@ mod tests {
         let network = Network {
             size: [320, 224],
             fit: "letterbox".into(),
-            resize: "fused".into(),
+            resize: "bilinear".into(),
             unit: "cpu".into(),
             hands: true,
             body: true,
@@ -176,15 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_keeps_the_resize_that_it_can_do_or_takes_its_own() {
+        let to_gpu = Change { unit: Some("gpu".into()), ..Change::default() };
+        let gpu = settings().with(to_gpu.clone(), &choices()).unwrap();
+        assert_eq!((gpu.network.unit.as_str(), gpu.network.resize.as_str()), ("gpu", "shader"));
+        let area = settings().with(Change { resize: Some("area".into()), ..to_gpu }, &choices()).unwrap();
+        let back = area.with(Change { unit: Some("cpu".into()), ..Change::default() }, &choices()).unwrap();
+        assert_eq!((back.network.unit.as_str(), back.network.resize.as_str()), ("cpu", "area"));
+    }
+
+    #[test]
     fn what_is_not_offered_is_refused() {
         for (change, says) in [
             (Change { size: Some([4096, 4096]), ..Change::default() }, "not offered"),
             (Change { fit: Some("x".repeat(1 << 20)), ..Change::default() }, "letterbox, stretch"),
-            (Change { unit: Some("npu".into()), ..Change::default() }, "cpu are"),
+            (Change { unit: Some("npu".into()), ..Change::default() }, "cpu, gpu are"),
             (
-                Change { unit: Some("gpu".into()), ..Change::default() },
-                "gpu is not to be had here: there is no",
+                Change { unit: Some("ort:cuda".into()), ..Change::default() },
+                "to be had here: there is no driver",
             ),
+            (Change { resize: Some("shader".into()), ..Change::default() }, "to be had here: it needs a gpu"),
+            (Change { resize: Some("none".into()), ..Change::default() }, "bilinear, area are"),
             (Change { conf_hand: Some(f32::NAN), ..Change::default() }, "between 0 and 1"),
             (Change { iou_body: Some(-0.1), ..Change::default() }, "between 0 and 1"),
             (Change { hands: Some(false), body: Some(false), ..Change::default() }, "has to stay on"),

@@ -8,6 +8,8 @@ mod export;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
+#[cfg(unix)]
+mod live;
 mod outputs;
 mod program;
 mod samples;

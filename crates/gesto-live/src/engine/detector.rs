@@ -54,8 +54,9 @@ impl DetectorBackend {
         let choices = Choices {
             sizes: offered,
             fits: FITS.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            resizes: resizes().map(|resize| resize.name().to_owned()).collect(),
             units: UNITS.iter().map(|name| (*name).to_owned()).collect(),
+            resizes: [(UNITS[0].to_owned(), resizes().map(|resize| resize.name().to_owned()).collect())]
+                .into(),
             missing: Missing::default(),
         };
         // A server that cannot detect had better not start. What this one was built from holds the model, read once.

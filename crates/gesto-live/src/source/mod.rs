@@ -9,7 +9,7 @@ mod reader;
 use gesto_media::source::Input;
 
 pub(crate) use hub::Hub;
-pub(crate) use reader::start;
+pub(crate) use reader::{Handle, start};
 
 /// Which source, and how it is shown.
 #[derive(Debug, Clone)]

@@ -1,12 +1,12 @@
 //! The thread that reads the source, at its own pace, and submits each newest frame.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gesto::{Orientation, Rotation};
-use gesto_media::source::{Kind, Source};
+use gesto_media::source::{Kind, Source, Stopper};
 use gesto_media::{Limits, Picture};
 
 use super::SourceConfig;
@@ -22,8 +22,23 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 /// A clip whose times lie is not waited for longer than this between two frames.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Ends a source that waits for a frame: the program that reads a camera must not outlive the server.
+#[derive(Default, Clone)]
+pub(crate) struct Handle(Arc<Mutex<Stopper>>);
+
+impl Handle {
+    /// Ends what is being read; to be called once the server is known to shut down.
+    pub(crate) fn stop(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stop();
+    }
+
+    fn set(&self, stopper: Stopper) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stopper;
+    }
+}
+
 /// Starts reading; the threads end when the server shuts down.
-pub(crate) fn start(app: &App, config: &SourceConfig) -> std::io::Result<()> {
+pub(crate) fn start(app: &App, config: &SourceConfig) -> std::io::Result<Handle> {
     let (returns, returned) = mpsc::channel();
     let publisher = Publisher::start(app, returns.clone())?;
     let reader = Reader {
@@ -35,10 +50,12 @@ pub(crate) fn start(app: &App, config: &SourceConfig) -> std::io::Result<()> {
         publisher: Arc::new(publisher),
         returns,
         returned,
+        handle: Handle::default(),
     };
+    let handle = reader.handle.clone();
     // Not joined: a camera may block for as long as it likes.
     std::thread::Builder::new().name("gesto-source".to_owned()).spawn(move || reader.run())?;
-    Ok(())
+    Ok(handle)
 }
 
 struct Reader {
@@ -52,6 +69,7 @@ struct Reader {
     returns: Sender<Picture>,
     /// Pictures whose memory the source may use again.
     returned: Receiver<Picture>,
+    handle: Handle,
 }
 
 impl Reader {
@@ -86,6 +104,7 @@ impl Reader {
     fn play(&mut self, source: &mut dyn Source) -> (bool, Option<String>) {
         let Some(hub) = self.app.source.clone() else { return (false, None) };
         let kind = source.info().kind;
+        self.handle.set(source.stopper());
         let start = Instant::now();
         let mut played = false;
         while !self.stopping() {

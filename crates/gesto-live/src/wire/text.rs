@@ -23,10 +23,10 @@ pub struct Choices {
     pub sizes: Vec<[u32; 2]>,
     /// Ways to fit a frame into the input.
     pub fits: Vec<String>,
-    /// Ways to resize a frame.
-    pub resizes: Vec<String>,
     /// Compute units.
     pub units: Vec<String>,
+    /// Ways to resize a frame on each unit, its default first.
+    pub resizes: BTreeMap<String, Vec<String>>,
     /// What the program knows and this machine lacks.
     pub missing: Missing,
 }
@@ -34,10 +34,10 @@ pub struct Choices {
 /// Names that cannot be chosen here, each with the reason in one sentence.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Missing {
-    /// Ways to resize a frame.
-    pub resizes: BTreeMap<String, String>,
     /// Compute units.
     pub units: BTreeMap<String, String>,
+    /// Ways to resize a frame on each unit that is there.
+    pub resizes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// The limits that a client had better know.

@@ -48,8 +48,8 @@ impl TestBackend {
         let choices = Choices {
             sizes: vec![[64, 64], [128, 128]],
             fits: vec!["letterbox".into(), "stretch".into()],
-            resizes: vec!["cpu".into()],
             units: vec!["cpu".into()],
+            resizes: [("cpu".into(), vec!["cpu".into()])].into(),
             missing: Missing::default(),
         };
         Self {

@@ -31,7 +31,13 @@ export function inWords(name: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+const named = (values: readonly string[]): (readonly [string, string])[] => values.map((value) => [value, inWords(value)] as const);
+
+const lacking = (of: Record<string, string>): Missing[] => Object.entries(of).map(([name, reason]) => ({ text: inWords(name), reason }));
+
 export class Controls {
+  private choices: Hello["choices"] | null = null;
+
   constructor(
     private readonly form: HTMLFormElement,
     private readonly change: (settings: Partial<Settings>) => void,
@@ -50,19 +56,21 @@ export class Controls {
   /** What the server offers. */
   offer(hello: Hello): void {
     const { choices, settings } = hello;
-    const named = (values: readonly string[]): (readonly [string, string])[] =>
-      values.map((value) => [value, inWords(value)] as const);
-    const lacking = (of: Record<string, string>): Missing[] =>
-      Object.entries(of).map(([name, reason]) => ({ text: inWords(name), reason }));
-    const units = lacking(choices.missing.units);
-    const resizes = lacking(choices.missing.resizes);
+    this.choices = choices;
     const sizes = choices.sizes.map((size) => [size.join("x"), size.join(" × ")] as const);
     fillSelect(this.select("size"), sizes, settings.size.join("x"));
-    fillSelect(this.select("unit"), named(choices.units), settings.unit, units);
-    fillSelect(this.select("resize"), named(choices.resizes), settings.resize, resizes);
+    fillSelect(this.select("unit"), named(choices.units), settings.unit, lacking(choices.missing.units));
     fillSelect(this.select("fit"), named(choices.fits), settings.fit);
-    this.explain([...units, ...resizes]);
     this.show(settings);
+  }
+
+  /** Ways to resize belong to the unit. */
+  private offerResizes({ unit, resize }: Settings): void {
+    const { choices } = this;
+    if (!choices) return;
+    const resizes = lacking(choices.missing.resizes[unit] ?? {});
+    fillSelect(this.select("resize"), named(choices.resizes[unit] ?? []), resize, resizes);
+    this.explain([...lacking(choices.missing.units), ...resizes]);
   }
 
   /** A disabled option has no room for its reason, and a phone shows no title. */
@@ -85,7 +93,7 @@ export class Controls {
   show(settings: Settings): void {
     this.select("size").value = settings.size.join("x");
     this.select("unit").value = settings.unit;
-    this.select("resize").value = settings.resize;
+    this.offerResizes(settings);
     this.select("fit").value = settings.fit;
     this.field("hands").checked = settings.hands;
     this.field("body").checked = settings.body;

@@ -6,7 +6,8 @@ import type { Way } from "./encoder";
 import { mirrorResult } from "./mirror";
 import { inWords } from "./controls";
 import { Motion, iou } from "./motion";
-import type { Result } from "./protocol";
+import { offered } from "./preferences";
+import type { Hello, Result } from "./protocol";
 
 describe("averages", () => {
   it("weigh the newest value with a tenth", () => {
@@ -145,6 +146,26 @@ describe("names of choices", () => {
       "GPU: 1",
       "Letterbox",
     ]);
+  });
+});
+
+describe("settings that were kept", () => {
+  const hello = {
+    choices: {
+      sizes: [[320, 224]],
+      fits: ["letterbox"],
+      units: ["cpu"],
+      resizes: { cpu: ["cpu-bilinear"] },
+      missing: { units: {}, resizes: {} },
+    },
+    settings: { unit: "cpu" },
+  } as unknown as Hello;
+
+  it("are asked for only where the server offers them", () => {
+    const here = { size: [320, 224] as [number, number], unit: "cpu", resize: "cpu-bilinear", conf_hand: 0.4 };
+    expect(offered(here, hello)).toEqual(here);
+    const elsewhere = { size: [640, 448] as [number, number], unit: "gpu", resize: "gpu-bilinear", fit: "crop", hands: false };
+    expect(offered(elsewhere, hello)).toEqual({ hands: false });
   });
 });
 

@@ -134,7 +134,8 @@ class App {
     byId("devices").hidden = hello.mode === "source";
     this.showMirror();
     // A source belongs to all its viewers; only a stream of one's own follows one's own choices.
-    if (hello.mode === "browser" && Object.keys(this.prefs.settings).length > 0) this.connection.change(this.prefs.settings);
+    const wanted = preferences.offered(this.prefs.settings, hello);
+    if (hello.mode === "browser" && Object.keys(wanted).length > 0) this.connection.change(wanted);
     this.pump.forget();
     this.pump.chooser.restart();
     this.panel.reset();

@@ -95,8 +95,8 @@ export class Panel {
     const trip = this.roundTrip.value;
     this.figures.trip.textContent = trip === undefined ? "–" : trip.toFixed(trip < 100 ? 1 : 0);
     this.figures.dropped.textContent = short(this.drops);
-    this.graph.add(this.lastTrip, rate > 0 ? rate : null);
-    this.lastTrip = null;
+    // Results may come more slowly than the graph moves on; a second without any is a gap.
+    this.graph.add(rate > 0 ? this.lastTrip : null, rate > 0 ? rate : null);
   }
 }
 

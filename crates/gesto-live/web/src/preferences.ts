@@ -1,7 +1,7 @@
 // What the person chose, kept in this browser.
 
 import type { Way } from "./encoder";
-import type { Settings } from "./protocol";
+import type { Hello, Settings } from "./protocol";
 
 export interface Preferences {
   theme: "system" | "dark" | "light";
@@ -45,4 +45,16 @@ export function save(preferences: Preferences): void {
   } catch {
     // A full or forbidden storage only means that choices last as long as the page.
   }
+}
+
+/** The settings among `wanted` that this server offers: it may be another one than the last time. */
+export function offered(wanted: Partial<Settings>, { choices, settings }: Hello): Partial<Settings> {
+  const kept = { ...wanted };
+  const { size } = kept;
+  if (size && !choices.sizes.some((each) => each[0] === size[0] && each[1] === size[1])) delete kept.size;
+  if (kept.fit !== undefined && !choices.fits.includes(kept.fit)) delete kept.fit;
+  if (kept.unit !== undefined && !choices.units.includes(kept.unit)) delete kept.unit;
+  const resizes = choices.resizes[kept.unit ?? settings.unit] ?? [];
+  if (kept.resize !== undefined && !resizes.includes(kept.resize)) delete kept.resize;
+  return kept;
 }

@@ -213,10 +213,11 @@ export interface Hello {
   choices: {
     sizes: [number, number][];
     fits: string[];
-    resizes: string[];
     units: string[];
-    /** What this machine lacks: names and reasons. */
-    missing: { resizes: Record<string, string>; units: Record<string, string> };
+    /** For each unit, its default first. */
+    resizes: Record<string, string[]>;
+    /** What this machine lacks: names and reasons; resizes for each unit. */
+    missing: { units: Record<string, string>; resizes: Record<string, Record<string, string>> };
   };
   limits: { message_bytes: number; pixels: number; fps: number };
   settings: Settings;
