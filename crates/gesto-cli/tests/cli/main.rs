@@ -8,8 +8,6 @@ mod export;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
-#[cfg(unix)]
-mod live;
 mod outputs;
 mod program;
 mod samples;

@@ -7,17 +7,20 @@ import { PATIENCE, ROOT, freePort, openPage, skeletonPixels, startBrowser, start
 
 const folder = process.argv[2] ?? join(ROOT, "docs/images");
 mkdirSync(folder, { recursive: true });
-const server = await startServer(await freePort());
+// The browser draws on the same machine: it gets a core of its own.
+const server = await startServer(await freePort(), ["--threads", "1"]);
 const browser = await startBrowser();
 try {
+  const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
   for (const [name, gesture, options] of [
-    ["live-dark.png", "like", { colorScheme: "dark" }],
-    ["live-phone.png", "like", { colorScheme: "dark", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
+    ["live-dark.jpg", "peace", { colorScheme: "dark" }],
+    ["live-light.jpg", "peace", { colorScheme: "light" }],
+    ["live-phone.jpg", "like", { colorScheme: "dark", ...phone }],
   ]) {
     const { page, context } = await openPage(browser, server.url, options);
     await page.locator("#status[data-state=live]").waitFor({ timeout: PATIENCE });
-    // The graph wants some history.
-    await page.waitForTimeout(12_000);
+    // The graph wants some history, and the choice of how frames go its tries.
+    await page.waitForTimeout(20_000);
     // A gesture that has just come may still be drawn on the one before it.
     const shown = () => page.locator(`#chips [data-gesture="${gesture}"]`).isVisible();
     await until(`a steady ${gesture}`, async () => {
@@ -25,7 +28,7 @@ try {
       await page.waitForTimeout(800);
       return (await shown()) && (await skeletonPixels(page)) > 100;
     });
-    await page.screenshot({ path: join(folder, name) });
+    await page.screenshot({ path: join(folder, name), type: "jpeg", quality: 88 });
     console.log(join(folder, name));
     await context.close();
   }

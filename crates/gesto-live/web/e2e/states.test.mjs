@@ -81,6 +81,37 @@ describe("without a mouse, or on a phone", { timeout: 5 * PATIENCE }, () => {
       const box = await page.locator(`#${id}`).boundingBox();
       assert.equal(box.width >= 44 && box.height >= 44 && box.x >= 0 && box.x + box.width <= 360, true, `${id}: ${JSON.stringify(box)}`);
     }
+    // However far one scrolls, the controls stay at the thumb, and nothing lies over the picture's figures.
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    const pause = await page.locator("#pause").boundingBox();
+    assert.equal(pause.y > 600 && pause.y + pause.height <= 740, true, JSON.stringify(pause));
+    await page.evaluate(() => scrollTo(0, 0));
+    const [picture, figures, panel] = await Promise.all(["#view", "#hud", "#side"].map((id) => page.locator(id).boundingBox()));
+    assert.equal(picture.y + picture.height <= figures.y && figures.y + figures.height <= panel.y, true, JSON.stringify([picture, figures, panel]));
+    await context.close();
+  });
+
+  test("what this machine lacks is greyed out, with its reason", async () => {
+    const { choices } = await (await fetch(`${server.url}v1/info`)).json();
+    const lacking = choices.missing.resizes.cpu ?? {};
+    const { page, context } = await openPage(browser, server.url);
+    await page.locator("#status[data-state=live]").waitFor({ timeout: PATIENCE });
+    for (const [name, offered, missing] of [
+      ["unit", choices.units, choices.missing.units],
+      ["resize", choices.resizes.cpu, lacking],
+    ]) {
+      const options = await page.locator(`select[name=${name}] option`).evaluateAll((all) =>
+        all.map(({ value, disabled, title }) => ({ value, disabled, title })));
+      assert.deepEqual(options.filter((each) => !each.disabled).map((each) => each.value), offered);
+      assert.deepEqual(options.filter((each) => each.disabled).map((each) => each.title), Object.values(missing));
+    }
+    const reasons = [...Object.values(choices.missing.units), ...Object.values(lacking)];
+    const details = page.locator("#settings .missing");
+    assert.equal(await details.isVisible(), reasons.length > 0);
+    if (reasons.length > 0) {
+      await details.locator("summary").click();
+      assert.deepEqual(await details.locator("dd").allInnerTexts(), reasons);
+    }
     await context.close();
   });
 
