@@ -11,8 +11,10 @@ pub mod isa;
 mod kernels;
 pub mod model;
 pub mod network;
+pub mod picture;
 mod plan;
 pub mod reference;
+pub mod resample;
 
 pub use error::{Error, ErrorKind, Result};
 pub use isa::Isa;

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
+use crate::kernels::first::{Input, Progress};
 use crate::kernels::memory::Arena;
 use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
 use crate::kernels::{ceiling, frame};
 use crate::model::{DFL_BINS, Head, Model};
+use crate::picture::Picture;
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Level, Plan, Step};
+use crate::resample::{Method, Resampler};
 
 /// How to plan a [`Network`].
 #[derive(Debug, Clone)]
@@ -103,6 +106,8 @@ pub struct Network {
     selections: Vec<RwLock<Selection>>,
     input: Vec<u8>,
     limits: Vec<f32>,
+    /// One a thread.
+    progress: Vec<Progress>,
     mode: HeadMode,
 }
 
@@ -162,6 +167,7 @@ impl Network {
             selections: selections.collect(),
             input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],
             limits: vec![0.0; plan.levels.len()],
+            progress: std::iter::repeat_with(Progress::default).take(threads).collect(),
             mode,
             plan,
         }
@@ -227,13 +233,72 @@ impl Network {
     /// # Panics
     /// When `thresholds` has another length than [`heads`](Self::heads).
     pub fn run(&mut self, thresholds: &[f32]) -> Outputs<'_> {
+        self.set_limits(thresholds);
+        let job = frame::Job {
+            input: Input::Rgb(&self.input),
+            progress: &self.progress,
+            limits: &self.limits,
+            dense: self.mode == HeadMode::Dense,
+        };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        Outputs { network: self }
+    }
+
+    /// Resizes `picture` into [`input_mut`](Self::input_mut) on all threads, for [`run`](Self::run) to read; see
+    /// [`Resampler::run`].
+    ///
+    /// # Panics
+    /// When `resampler` was made for another size, or `target` is empty or leaves the network's input.
+    pub fn resample(&mut self, resampler: &mut Resampler, picture: &Picture<'_>, target: [u32; 4]) {
+        resampler.prepare(picture, target, self.team.size());
+        resampler.job(picture).run_team(&mut self.team, &mut self.input);
+    }
+
+    /// Runs the network on `picture`, which the first layer resizes: each thread samples the rows that it is about to
+    /// convolve straight into the layer's number format. The samples, and so the outputs, are those of
+    /// [`resample`](Self::resample) and [`run`](Self::run).
+    ///
+    /// `target` is the part of the input that the picture fills (x, y, width, height); the rest is grey.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run) and [`resample`](Self::resample), and for [`Method::Area`], whose means are not taken pixel
+    /// by pixel.
+    pub fn run_picture(
+        &mut self,
+        resampler: &mut Resampler,
+        picture: &Picture<'_>,
+        target: [u32; 4],
+        thresholds: &[f32],
+    ) -> Outputs<'_> {
+        assert!(resampler.method() != Method::Area, "means are taken by a pass of their own");
+        self.set_limits(thresholds);
+        resampler.prepare(picture, target, self.team.size());
+        let job = frame::Job {
+            input: Input::Picture(resampler.job(picture)),
+            progress: &self.progress,
+            limits: &self.limits,
+            dense: self.mode == HeadMode::Dense,
+        };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        Outputs { network: self }
+    }
+
+    /// The first layer's input as the last frame left it: red, green and blue of each pixel, 0 to 255, row by row. For
+    /// tests and comparisons of resizes.
+    #[must_use]
+    pub fn input_plane(&self) -> Vec<[f32; 3]> {
+        let plane = self.plan.input;
+        let format = self.plan.kernels.format();
+        let cell = |y: usize, x: usize| plane.place + (y * plane.grid.pitch() + x) * 4 * format.bytes();
+        let pixels = (0..plane.grid.height).flat_map(|y| (0..plane.grid.width).map(move |x| (y, x)));
+        pixels.map(|(y, x)| [0, 1, 2].map(|c| self.arena.number(cell(y, x), c, format))).collect()
+    }
+
+    fn set_limits(&mut self, thresholds: &[f32]) {
         assert_eq!(thresholds.len(), self.heads.len(), "one threshold for each head");
         for (limit, &threshold) in self.limits.iter_mut().zip(thresholds) {
             *limit = logit(threshold);
         }
-        let job = frame::Job { rgb: &self.input, limits: &self.limits, dense: self.mode == HeadMode::Dense };
-        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
-        Outputs { network: self }
     }
 
     /// The steps of the plan, in order: what `gesto model info` and profiles show.

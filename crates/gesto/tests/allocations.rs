@@ -24,7 +24,7 @@ fn preprocess_allocates_nothing() {
         for format in PixelFormat::ALL {
             for orientation in Orientation::all() {
                 let frame = Frame::new(format, &bytes, 128, 96).unwrap().oriented(orientation);
-                let mut preprocessor = Preprocessor::new(64, 64, Fit::Letterbox, resize);
+                let mut preprocessor = Preprocessor::new(64, 64, Fit::Letterbox, resize).unwrap();
                 preprocessor.run(&frame, &mut input);
                 let count = allocations(|| {
                     preprocessor.run(&frame, &mut input);

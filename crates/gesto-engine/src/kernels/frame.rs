@@ -3,17 +3,20 @@
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
-use super::input;
+use super::first::{self, Progress};
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::Team;
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
+pub(crate) use super::first::Input;
+
 /// What a frame is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
-    /// 8-bit RGB at the network's size.
-    pub(crate) rgb: &'a [u8],
+    pub(crate) input: Input<'a>,
+    /// One a member: which rows of the input are there.
+    pub(crate) progress: &'a [Progress],
     /// For each head the least class logit of a candidate.
     pub(crate) limits: &'a [f32],
     /// Boxes and keypoints everywhere.
@@ -31,13 +34,12 @@ pub(crate) fn run(
     assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
     assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
     let (size, arena) = (team.size(), arena.shared());
+    assert!(job.progress.len() == size);
+    job.progress.iter().for_each(Progress::reset);
     team.run(|index, barrier| {
         let member = Member { plan, arena, index, size };
-        let height = plan.input.grid.height;
-        let rows = height * index / size..height * (index + 1) / size;
-        // SAFETY: the plane is the plan's, and each member fills other rows.
-        unsafe { input::fill(plan.input, plan.kernels.format(), arena, job.rgb, rows) };
-        for stage in &plan.dense {
+        let done = first::run(&member, job.input, job.progress, barrier);
+        for stage in &plan.dense[done..] {
             barrier.wait();
             stage.iter().for_each(|step| member.step(step));
         }
@@ -83,11 +85,11 @@ pub(crate) fn profile(
 }
 
 /// One thread of a team at work on a frame.
-struct Member<'a> {
-    plan: &'a Plan,
-    arena: SharedArena<'a>,
-    index: usize,
-    size: usize,
+pub(super) struct Member<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) arena: SharedArena<'a>,
+    pub(super) index: usize,
+    pub(super) size: usize,
 }
 
 impl Member<'_> {

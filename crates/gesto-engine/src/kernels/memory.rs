@@ -2,7 +2,7 @@
 
 use std::cell::UnsafeCell;
 
-use crate::plan::layout::LINE;
+use crate::plan::layout::{Format, LINE};
 
 /// One cache line.
 #[derive(Clone, Copy)]
@@ -87,6 +87,28 @@ impl Arena {
         assert!(offset + LINE <= self.len() && offset.is_multiple_of(4));
         // SAFETY: in bounds and aligned by the assertion; no kernel runs, since `shared` holds an exclusive borrow.
         unsafe { self.0.as_ptr().cast::<u8>().add(offset).cast::<[f32; 16]>().read() }
+    }
+}
+
+impl Arena {
+    /// Number `index` of those that begin at a byte offset.
+    ///
+    /// # Panics
+    /// When it does not lie in the arena.
+    pub(crate) fn number(&self, offset: usize, index: usize, format: Format) -> f32 {
+        let at = offset + index * format.bytes();
+        assert!(at + format.bytes() <= self.len());
+        let from = self.0.as_ptr().cast::<u8>();
+        // SAFETY: in bounds by the assertion; no kernel runs, since `shared` holds an exclusive borrow.
+        unsafe {
+            match format {
+                Format::F32 => from.add(at).cast::<f32>().read_unaligned(),
+                Format::Bf16 => {
+                    let upper = from.add(at).cast::<u16>().read_unaligned();
+                    f32::from_bits(u32::from(upper) << 16)
+                }
+            }
+        }
     }
 }
 

@@ -167,6 +167,11 @@ impl Barrier {
         }
     }
 
+    /// Waits for something that another member does, as long as all are there.
+    pub(crate) fn wait_until(&self, done: impl Fn() -> bool) {
+        spin_until(|| done() || self.abandoned());
+    }
+
     const ABANDONED: u32 = 1 << 31;
 
     /// Lets everyone through from now on: a member will not come any more.

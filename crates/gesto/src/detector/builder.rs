@@ -7,6 +7,7 @@ use gesto_engine::{HeadMode, Isa, Model, Options};
 
 use super::units::Pipeline;
 use super::units::cpu::{Cpu, Lane};
+use super::units::front::Front;
 use super::{Detector, HeadInfo, Network};
 use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -296,7 +297,7 @@ impl DetectorBuilder {
             thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, resize),
+            front: Front::new(self.height as u32, self.width as u32, self.fit, resize)?,
             postprocessor,
             network,
         };
@@ -337,7 +338,7 @@ impl DetectorBuilder {
         let parts = Parts {
             fit: self.fit,
             resize: shader,
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, processor),
+            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, processor)?,
             always_staged: !resize.needs_gpu(),
             postprocessor,
             thresholds,
@@ -386,7 +387,7 @@ impl DetectorBuilder {
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
         // Both sides were bounded when the session was made.
         let (height, width) = (network.height() as u32, network.width() as u32);
-        let preprocessor = Preprocessor::new(height, width, self.fit, resize);
+        let preprocessor = Preprocessor::new(height, width, self.fit, resize)?;
         Ok((Box::new(Ort::new(network, preprocessor, postprocessor, thresholds, class_max)), heads))
     }
 

@@ -1,14 +1,9 @@
 //! A picture as the camera or the decoder left it: borrowed planes and how to read them.
 
-mod format;
-mod orientation;
-
-use std::fmt;
 use std::time::Duration;
 
-pub use format::PixelFormat;
-pub(crate) use format::yuv_to_rgb;
-pub use orientation::{Orientation, Rotation};
+use gesto_engine::picture::Picture;
+pub use gesto_engine::picture::{Orientation, PixelFormat, Plane, Rotation};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -41,22 +36,6 @@ pub struct Frame<'a> {
     planes: [Plane<'a>; 2],
     orientation: Orientation,
     timestamp: Option<Duration>,
-}
-
-/// Rows of bytes, `stride` bytes from the start of one to the start of the next.
-#[derive(Clone, Copy, Default)]
-pub struct Plane<'a> {
-    /// The bytes. After the last row's pixels anything or nothing may follow.
-    pub data: &'a [u8],
-    /// Bytes from one row to the next.
-    pub stride: usize,
-}
-
-/// Without the pixels, which would fill the screen.
-impl fmt::Debug for Plane<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plane").field("bytes", &self.data.len()).field("stride", &self.stride).finish()
-    }
 }
 
 impl<'a> Frame<'a> {
@@ -212,6 +191,12 @@ impl<'a> Frame<'a> {
         &self.planes[..self.format.planes()]
     }
 
+    /// The same picture as the engine's resamplers take it.
+    pub(crate) fn picture(&self) -> Picture<'a> {
+        let Self { format, width, height, planes, orientation, .. } = *self;
+        Picture::new(format, width, height, planes, orientation).expect("a frame's planes were checked")
+    }
+
     /// Red, green and blue of one stored pixel. Convenient and slow; meant for references and small pictures.
     ///
     /// # Panics
@@ -223,18 +208,7 @@ impl<'a> Frame<'a> {
 
     /// The three colours of one stored pixel in the format's own order: RGB, BGR or YUV.
     pub(crate) fn samples(&self, x: u32, y: u32) -> [u8; 3] {
-        assert!(x < self.width && y < self.height, "pixel {x}, {y} lies in the picture");
-        let (x, y) = (x as usize, y as usize);
-        let at = |plane: usize, y: usize, byte: usize| {
-            self.planes[plane].data[y * self.planes[plane].stride + byte]
-        };
-        match self.format {
-            PixelFormat::Rgb8 | PixelFormat::Bgr8 => [0, 1, 2].map(|c| at(0, y, 3 * x + c)),
-            PixelFormat::Rgba8 | PixelFormat::Bgra8 => [0, 1, 2].map(|c| at(0, y, 4 * x + c)),
-            PixelFormat::Gray8 => [at(0, y, x); 3],
-            PixelFormat::Nv12 => [at(0, y, x), at(1, y / 2, x / 2 * 2), at(1, y / 2, x / 2 * 2 + 1)],
-            PixelFormat::Yuyv => [at(0, y, 2 * x), at(0, y, x / 2 * 4 + 1), at(0, y, x / 2 * 4 + 3)],
-        }
+        self.picture().samples(x as usize, y as usize)
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) fn fill(frame: &Frame<'_>, mapping: &Mapping, resize: Resize, width: 
         let (x, y) = (x as f32, y as f32);
         *pixel = match resize {
             _ if !inside => [PAD; 3],
-            Resize::CpuBilinear => bilinear(frame, mapping.point_to_frame((x + 0.5, y + 0.5))),
+            Resize::CpuBilinear | Resize::Fused => {
+                bilinear(frame, mapping.point_to_frame((x + 0.5, y + 0.5)))
+            }
             Resize::CpuNearest => nearest(frame, mapping.point_to_frame((x + 0.5, y + 0.5))),
             Resize::CpuArea => {
                 area(frame, mapping.point_to_frame((x, y)), mapping.point_to_frame((x + 1.0, y + 1.0)))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use gesto_engine::resample::Method;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
@@ -16,10 +17,10 @@ use crate::error::{Error, ErrorKind};
 pub enum Resize {
     /// Inside the network's first layer: each thread samples the rows that it is about to convolve straight into the
     /// layer's number format. The numbers are those of [`CpuBilinear`](Self::CpuBilinear).
+    #[default]
     Fused,
     /// The four pixels around each output pixel's centre, weighted by nearness; no antialiasing, edges repeat.
     /// The shipped network was trained on pictures sampled so (`grid_sample` with `align_corners = false`).
-    #[default]
     CpuBilinear,
     /// The one pixel under each output pixel's centre.
     CpuNearest,
@@ -93,8 +94,15 @@ impl Resize {
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the reason.
     pub fn check(self) -> Result<(), Error> {
+        self.method().map(|_| ())
+    }
+
+    /// How samples are taken, for the ways that the engine's resamplers know.
+    pub(crate) fn method(self) -> Result<Method, Error> {
         match self {
-            Self::CpuBilinear | Self::CpuNearest | Self::CpuArea => Ok(()),
+            Self::Fused | Self::CpuBilinear => Ok(Method::Bilinear),
+            Self::CpuNearest => Ok(Method::Nearest),
+            Self::CpuArea => Ok(Method::Area),
             other => Err(Error::new(ErrorKind::Unsupported, format!("the resize {other} is not available"))),
         }
     }

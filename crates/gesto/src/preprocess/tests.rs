@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::geometry::Rect;
-use crate::{Plane, Rotation};
+use crate::{Orientation, PixelFormat, Plane, Rotation};
 
 fn fits() -> impl Strategy<Value = Fit> {
     prop_oneof![Just(Fit::Letterbox), Just(Fit::Stretch)]
@@ -37,7 +37,7 @@ fn worst(
 ) -> u8 {
     let mut got = vec![7; (height * width * 3) as usize];
     let mut want = got.clone();
-    let mapping = Preprocessor::new(height, width, fit, resize).run(frame, &mut got);
+    let mapping = Preprocessor::new(height, width, fit, resize).unwrap().run(frame, &mut got);
     reference::fill(frame, &mapping, resize, width, &mut want);
     let difference = |i: usize| {
         let (x, y) = ((i / 3) as u32 % width, (i / 3) as u32 / width);
@@ -145,7 +145,8 @@ fn painted_box_comes_back(
     }
     let frame = Frame::new(PixelFormat::Gray8, &pixels, w, h).unwrap().oriented(orientation);
     let mut input = vec![0; (network.0 * network.1 * 3) as usize];
-    let mapping = Preprocessor::new(network.0, network.1, fit, Resize::CpuArea).run(&frame, &mut input);
+    let mapping =
+        Preprocessor::new(network.0, network.1, fit, Resize::CpuArea).unwrap().run(&frame, &mut input);
 
     // Brightness summed along each axis; grey bars do not count.
     let [left, top, tw, th] = mapping.target().map(|v| v as usize);
@@ -200,7 +201,7 @@ fn exif_orientations_become_upright() {
         let frame = Frame::new(PixelFormat::Gray8, &pixels, width, 6 / width).unwrap().oriented(orientation);
         for resize in [Resize::CpuBilinear, Resize::CpuNearest, Resize::CpuArea] {
             let mut input = [0; 18];
-            Preprocessor::new(3, 2, Fit::Letterbox, resize).run(&frame, &mut input);
+            Preprocessor::new(3, 2, Fit::Letterbox, resize).unwrap().run(&frame, &mut input);
             let got: Vec<u8> = input.iter().copied().step_by(3).collect();
             assert_eq!(got, upright, "tag {tag}, {resize:?}");
         }
@@ -214,7 +215,8 @@ fn a_letterbox_is_centred_and_grey() {
     let pixels = vec![200; 1080 * 1920 * 4];
     let frame = Frame::new(PixelFormat::Bgra8, &pixels, 1080, 1920).unwrap();
     let mut input = vec![0; 320 * 224 * 3];
-    let mapping = Preprocessor::new(320, 224, Fit::Letterbox, Resize::CpuBilinear).run(&frame, &mut input);
+    let mapping =
+        Preprocessor::new(320, 224, Fit::Letterbox, Resize::CpuBilinear).unwrap().run(&frame, &mut input);
     assert_eq!(mapping.target(), [22, 0, 180, 320]);
     for (i, pixel) in input.chunks_exact(3).enumerate() {
         let want = if (22..202).contains(&(i % 224)) { 200 } else { PAD };
@@ -228,7 +230,7 @@ fn a_letterbox_is_centred_and_grey() {
 #[test]
 fn tables_follow_a_change_of_frame() {
     let mut input = vec![0; 32 * 32 * 3];
-    let mut used = Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear);
+    let mut used = Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear).unwrap();
     let bytes = noise(70 * 50 * 4, 3);
     for (format, w, h, rotation) in [
         (PixelFormat::Rgb8, 70, 50, Rotation::None),
@@ -239,7 +241,7 @@ fn tables_follow_a_change_of_frame() {
     ] {
         let frame = Frame::new(format, &bytes, w, h).unwrap().rotated(rotation);
         let mut fresh = vec![1; input.len()];
-        Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear).run(&frame, &mut fresh);
+        Preprocessor::new(32, 32, Fit::Letterbox, Resize::CpuBilinear).unwrap().run(&frame, &mut fresh);
         used.run(&frame, &mut input);
         assert_eq!(input, fresh, "{format} {w} x {h} {rotation:?}");
     }
@@ -265,7 +267,7 @@ fn yuv_becomes_the_colours_of_the_standard() {
             let frame = Frame::new(format, bytes, 2, 2).unwrap();
             for resize in [Resize::CpuBilinear, Resize::CpuNearest, Resize::CpuArea] {
                 let mut input = [0; 12];
-                Preprocessor::new(2, 2, Fit::Stretch, resize).run(&frame, &mut input);
+                Preprocessor::new(2, 2, Fit::Stretch, resize).unwrap().run(&frame, &mut input);
                 for (got, want) in input.iter().zip(rgb.iter().cycle()) {
                     assert!(got.abs_diff(*want) <= 2, "{format} {y},{u},{v}: {input:?} is not {rgb:?}");
                 }

@@ -6,13 +6,13 @@ use std::time::Instant;
 use gesto_engine::Network;
 
 use super::Pipeline;
+use super::front::{Front, Run};
 use crate::detection::Detections;
 use crate::detector::Thresholds;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::postprocess::Postprocessor;
 use crate::postprocess::decode::EngineHead;
-use crate::preprocess::Preprocessor;
 
 /// Frames on the processor: one on all threads, or one a thread.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ impl Pipeline for Cpu {
 /// A planned network with all that surrounds it.
 #[derive(Debug)]
 pub(in crate::detector) struct Lane {
-    pub(in crate::detector) preprocessor: Preprocessor,
+    pub(in crate::detector) front: Front,
     pub(in crate::detector) network: Network,
     pub(in crate::detector) postprocessor: Postprocessor,
     /// Least probability for each head.
@@ -97,7 +97,7 @@ impl Lane {
     /// Another lane with the same weights and settings, for frames at the same time.
     fn fork(&self, threads: usize) -> Self {
         Self {
-            preprocessor: self.preprocessor.clone(),
+            front: self.front.clone(),
             network: self.network.fork(threads),
             postprocessor: self.postprocessor.clone(),
             thresholds: self.thresholds.clone(),
@@ -107,10 +107,8 @@ impl Lane {
 
     fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
         let start = Instant::now();
-        let mapping = self.preprocessor.run(frame, self.network.input_mut());
-        let resized = Instant::now();
-        let outputs = self.network.run(&self.thresholds);
-        let modelled = Instant::now();
+        let Run { mapping, resize, outputs } = self.front.run(&mut self.network, frame, &self.thresholds);
+        let modelled = start.elapsed();
         let head = |h: usize| EngineHead { output: outputs.head(h), strides: &self.strides };
         // One or two heads is what the family has; more take the heap.
         let post = match self.thresholds.len() {
@@ -118,8 +116,8 @@ impl Lane {
             2 => self.postprocessor.run(&[head(0), head(1)], &mapping, out),
             n => self.postprocessor.run(&(0..n).map(head).collect::<Vec<_>>(), &mapping, out),
         };
-        out.timing.resize = resized - start;
-        out.timing.model = modelled - resized;
+        out.timing.resize = resize;
+        out.timing.model = modelled - resize;
         out.timing.decode = post.decode;
         out.timing.nms = post.nms;
         out.timing.total = start.elapsed();

@@ -1,6 +1,7 @@
 //! One frame's way through a compute unit, one file a unit.
 
 pub(super) mod cpu;
+pub(super) mod front;
 #[cfg(feature = "gpu")]
 pub(super) mod gpu;
 #[cfg(feature = "gpu")]

@@ -58,8 +58,10 @@ impl PixelFormat {
         if self == Self::Nv12 { plane + plane / 2 } else { plane }
     }
 
-    /// Red, green and blue of a pixel whose colours are in this format's order.
-    pub(crate) fn to_rgb(self, [a, b, c]: [u8; 3]) -> [u8; 3] {
+    /// Red, green and blue of a pixel whose three colours are in this format's order: RGB, BGR or YUV.
+    #[must_use]
+    #[inline]
+    pub fn to_rgb(self, [a, b, c]: [u8; 3]) -> [u8; 3] {
         match self {
             Self::Rgb8 | Self::Rgba8 | Self::Gray8 => [a, b, c],
             Self::Bgr8 | Self::Bgra8 => [c, b, a],
@@ -83,7 +85,9 @@ impl fmt::Display for PixelFormat {
 }
 
 /// BT.601 limited range to full-range RGB, in 16.16 fixed point.
-pub(crate) fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
+#[must_use]
+#[inline]
+pub fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     const ONE: f64 = 65536.0;
     const Y: i32 = (ONE * 255.0 / 219.0 + 0.5) as i32;
     const RV: i32 = (ONE * 1.402 * 255.0 / 224.0 + 0.5) as i32;

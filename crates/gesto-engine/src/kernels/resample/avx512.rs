@@ -1,0 +1,171 @@
+//! AVX-512: four pixels at a time.
+
+use std::arch::x86_64::*;
+
+use super::bilinear::{AHEAD, BITS, Pairs, ROUND, Weights};
+use super::emit::{self, Cells};
+use crate::plan::layout::Format;
+
+/// Bilinear samples of one row.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and DQ; eight bytes can be read in `data` at every pair of row `y`; `line` has at
+/// least four pixels, which are columns of the tables from `first` on.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn bilinear(
+    weights: &Weights,
+    pairs: &Pairs,
+    data: &[u8],
+    y: usize,
+    first: usize,
+    line: &mut [[u8; 4]],
+) {
+    let columns = first..first + line.len();
+    let (near, far) = (&pairs.near[columns.clone()], &pairs.far[columns]);
+    let at = |offsets: [usize; 2]| offsets.map(|offset| data.as_ptr().wrapping_add(offset));
+    let [above, below] = at(pairs.rows[y]);
+    // Later rows' pixels come while this row's are computed: rows lie pages apart, where the processor does not look ahead
+    // by itself.
+    let [next_above, next_below] = at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y]));
+    // SAFETY: an array of 16 bytes.
+    let shuffle = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) };
+    let ahead = !weights.swapped;
+    let load = |i: usize| {
+        if ahead {
+            for k in [0, 2] {
+                _mm_prefetch::<_MM_HINT_T0>(next_above.wrapping_add(near[i + k]).cast());
+                _mm_prefetch::<_MM_HINT_T0>(next_below.wrapping_add(far[i + k]).cast());
+            }
+        }
+        // SAFETY: every pair lies in `data`.
+        let lane = |k: usize| unsafe {
+            let upper = _mm_loadl_epi64(above.wrapping_add(near[i + k]).cast());
+            let lower = _mm_loadl_epi64(below.wrapping_add(far[i + k]).cast());
+            _mm_unpacklo_epi64(upper, lower)
+        };
+        let low = _mm256_set_m128i(lane(1), lane(0));
+        let high = _mm256_set_m128i(lane(3), lane(2));
+        let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+        _mm512_shuffle_epi8(all, shuffle)
+    };
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if weights.swapped {
+            run::<true>(weights, y, first, line, load);
+        } else {
+            run::<false>(weights, y, first, line, load);
+        }
+    }
+}
+
+/// Bilinear samples of pixels that have been collected.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and DQ; `line` has at least four pixels, which are columns of the tables from
+/// `first` on, and as many `lanes`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn blend(
+    weights: &Weights,
+    lanes: &[[u8; 16]],
+    y: usize,
+    first: usize,
+    line: &mut [[u8; 4]],
+) {
+    // SAFETY: four lanes.
+    let load = |i: usize| unsafe { _mm512_loadu_si512(lanes[i..i + 4].as_ptr().cast()) };
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if weights.swapped {
+            run::<true>(weights, y, first, line, load);
+        } else {
+            run::<false>(weights, y, first, line, load);
+        }
+    }
+}
+
+/// # Safety
+/// As [`blend`]; `load(i)` gives the lanes of pixels `i..i + 4`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+unsafe fn run<const SWAPPED: bool>(
+    weights: &Weights,
+    y: usize,
+    first: usize,
+    line: &mut [[u8; 4]],
+    load: impl Fn(usize) -> __m512i,
+) {
+    let count = line.len();
+    let columns = &weights.columns[first..first + count];
+    // SAFETY: an array of 16 bytes.
+    let row = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(weights.rows[y].as_ptr().cast())) };
+    let (middle, round) = (_mm512_set1_epi8(-128), _mm512_set1_epi32(ROUND));
+    let mut i = 0;
+    while i < count {
+        // The last pixels are computed twice rather than one by one.
+        let at = i.min(count - 4);
+        // SAFETY: `at + 3 < count`.
+        let own = unsafe { _mm512_loadu_si512(columns.as_ptr().add(at).cast()) };
+        let (along, down) = if SWAPPED { (row, own) } else { (own, row) };
+        let rows = _mm512_maddubs_epi16(along, _mm512_xor_si512(load(at), middle));
+        let sum = _mm512_add_epi32(_mm512_madd_epi16(rows, down), round);
+        let level = _mm512_srli_epi32::<{ BITS as u32 }>(sum);
+        // SAFETY: four pixels from `at` on.
+        unsafe { _mm_storeu_si128(line.as_mut_ptr().add(at).cast(), _mm512_cvtepi32_epi8(level)) };
+        i += 4;
+    }
+}
+
+/// Samples to cells.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and DQ; as many cells as samples may be written at `to`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
+    let done = match cells {
+        // SAFETY: passed on from the caller; processors with AVX-512 have AVX2.
+        Cells::Rgb8 => unsafe { super::avx2::rgb8(line, to) },
+        Cells::Numbers(Format::F32) => {
+            let (fours, _) = line.as_chunks::<4>();
+            for (i, four) in fours.iter().enumerate() {
+                // SAFETY: 16 bytes are read and four cells written.
+                unsafe {
+                    let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(four.as_ptr().cast()));
+                    _mm512_storeu_ps(to.add(64 * i).cast(), _mm512_cvtepi32_ps(bytes));
+                }
+            }
+            4 * fours.len()
+        }
+        Cells::Numbers(Format::Bf16) => {
+            let (fours, _) = line.as_chunks::<4>();
+            for (i, four) in fours.iter().enumerate() {
+                // SAFETY: 16 bytes are read and four cells written.
+                unsafe {
+                    let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(four.as_ptr().cast()));
+                    let upper = _mm512_srli_epi32::<16>(_mm512_castps_si512(_mm512_cvtepi32_ps(bytes)));
+                    _mm256_storeu_si256(to.add(32 * i).cast(), _mm512_cvtepi32_epi16(upper));
+                }
+            }
+            4 * fours.len()
+        }
+    };
+    // SAFETY: passed on from the caller.
+    unsafe { emit::plain(cells, &line[done..], to.add(done * cells.bytes())) };
+}
+
+/// Adds a weighted row of bytes to sums.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and DQ.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn accumulate(sums: &mut [u32], row: &[u8], weight: u16) {
+    super::area::accumulate_plain(sums, row, weight);
+}
+
+/// Luma and chroma to red, green and blue.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and DQ.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(super) unsafe fn yuv(line: &mut [[u8; 4]]) {
+    super::read::yuv_plain(line);
+}

@@ -1,0 +1,80 @@
+//! Samples to the output's number format.
+
+use super::{CHUNK, GREY, Tier};
+use crate::plan::layout::Format;
+
+/// What a pixel becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cells {
+    /// Three bytes.
+    Rgb8,
+    /// Red, green, blue and zero as numbers 0 to 255.
+    Numbers(Format),
+}
+
+impl Cells {
+    /// Bytes of a pixel.
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Self::Rgb8 => 3,
+            Self::Numbers(format) => 4 * format.bytes(),
+        }
+    }
+}
+
+/// Writes samples (red, green, blue, zero) as cells, one after the other.
+///
+/// # Safety
+/// As many cells as samples may be written at `to`.
+pub(super) unsafe fn emit(tier: Tier, cells: Cells, line: &[[u8; 4]], to: *mut u8) {
+    // SAFETY: the tier proves the instructions; the rest is passed on from the caller.
+    unsafe {
+        match tier {
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx512 => super::avx512::emit(cells, line, to),
+            #[cfg(target_arch = "x86_64")]
+            Tier::Avx2 => super::avx2::emit(cells, line, to),
+            Tier::Plain => plain(cells, line, to),
+        }
+    }
+}
+
+/// Writes grey cells.
+///
+/// # Safety
+/// `count` cells may be written at `to`.
+pub(super) unsafe fn grey(cells: Cells, count: usize, to: *mut u8) {
+    const LINE: [[u8; 4]; CHUNK] = [GREY; CHUNK];
+    for first in (0..count).step_by(CHUNK) {
+        let line = &LINE[..CHUNK.min(count - first)];
+        // SAFETY: passed on from the caller.
+        unsafe { plain(cells, line, to.add(first * cells.bytes())) };
+    }
+}
+
+/// The definition.
+///
+/// # Safety
+/// As [`emit`].
+pub(super) unsafe fn plain(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
+    for (i, &[r, g, b, _]) in line.iter().enumerate() {
+        // SAFETY: cell `i` is one of as many as there are samples.
+        unsafe {
+            match cells {
+                Cells::Rgb8 => to.cast::<[u8; 3]>().add(i).write([r, g, b]),
+                Cells::Numbers(Format::F32) => {
+                    let numbers = [f32::from(r), f32::from(g), f32::from(b), 0.0];
+                    to.cast::<[f32; 4]>().add(i).write_unaligned(numbers);
+                }
+                Cells::Numbers(Format::Bf16) => {
+                    to.cast::<[u16; 4]>().add(i).write_unaligned([bf16(r), bf16(g), bf16(b), 0]);
+                }
+            }
+        }
+    }
+}
+
+/// The upper half of the f32: exact for whole numbers of 8 bits.
+fn bf16(byte: u8) -> u16 {
+    (f32::from(byte).to_bits() >> 16) as u16
+}
