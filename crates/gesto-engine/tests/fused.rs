@@ -27,7 +27,8 @@ fn a_fused_resize_gives_the_bits_of_a_pass_of_its_own() {
         turned(Rotation::Cw270, false),
     ];
     let mut compared = 0;
-    for isa in Isa::ALL {
+    // The shipped model has no scales for the 8-bit tiers.
+    for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_int8()) {
         if let Some(why) = Detected::get().missing(isa) {
             println!("skipped: {isa} ({why})");
             continue;

@@ -3,13 +3,13 @@
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
-use super::first::{self, Progress};
+use super::first;
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::Team;
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
-pub(crate) use super::first::Input;
+pub(crate) use super::first::{Input, Progress};
 
 /// What a frame is computed from.
 #[derive(Debug, Clone, Copy)]

@@ -103,6 +103,7 @@ impl Arena {
         unsafe {
             match format {
                 Format::F32 => from.add(at).cast::<f32>().read_unaligned(),
+                Format::U8 => f32::from(from.add(at).read()),
                 Format::Bf16 => {
                     let upper = from.add(at).cast::<u16>().read_unaligned();
                     f32::from_bits(u32::from(upper) << 16)

@@ -145,6 +145,8 @@ pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     let done = match cells {
         // SAFETY: passed on from the caller.
         Cells::Rgb8 => unsafe { rgb8(line, to) },
+        // Samples are such cells.
+        Cells::Numbers(Format::U8) => 0,
         Cells::Numbers(Format::F32) => {
             let (pairs, _) = line.as_chunks::<2>();
             for (i, pair) in pairs.iter().enumerate() {

@@ -124,6 +124,8 @@ pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     let done = match cells {
         // SAFETY: passed on from the caller; processors with AVX-512 have AVX2.
         Cells::Rgb8 => unsafe { super::avx2::rgb8(line, to) },
+        // Samples are such cells.
+        Cells::Numbers(Format::U8) => 0,
         Cells::Numbers(Format::F32) => {
             let (fours, _) = line.as_chunks::<4>();
             for (i, four) in fours.iter().enumerate() {

@@ -62,6 +62,7 @@ pub(super) unsafe fn plain(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
         unsafe {
             match cells {
                 Cells::Rgb8 => to.cast::<[u8; 3]>().add(i).write([r, g, b]),
+                Cells::Numbers(Format::U8) => to.cast::<[u8; 4]>().add(i).write([r, g, b, 0]),
                 Cells::Numbers(Format::F32) => {
                     let numbers = [f32::from(r), f32::from(g), f32::from(b), 0.0];
                     to.cast::<[f32; 4]>().add(i).write_unaligned(numbers);

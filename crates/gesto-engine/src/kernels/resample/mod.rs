@@ -48,7 +48,7 @@ impl Tier {
     pub(crate) fn of(token: Token) -> Self {
         match token.isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::AmxBf16 | Isa::Avx512F32 | Isa::Avx512Bf16 => Self::Avx512,
+            Isa::AmxBf16 | Isa::AmxInt8 | Isa::Avx512F32 | Isa::Avx512Bf16 | Isa::Avx512Vnni => Self::Avx512,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2F32 => Self::Avx2,
             _ => Self::Plain,
