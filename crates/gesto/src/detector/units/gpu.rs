@@ -228,7 +228,8 @@ fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
         PixelFormat::Rgba8 => Shader::Rgba,
         PixelFormat::Bgra8 => Shader::Bgra,
         PixelFormat::Gray8 => Shader::Gray,
-        PixelFormat::Nv12 | PixelFormat::Yuyv => return None,
+        // NV12, YUYV.
+        _ => return None,
     };
     let (width, height) = (frame.width(), frame.height());
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
