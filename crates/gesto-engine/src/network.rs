@@ -14,6 +14,7 @@ use crate::model::{DFL_BINS, Head, Model};
 use crate::picture::Picture;
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Level, Plan, Step};
+use crate::resample::layers::{Blocks, ResizeModel};
 use crate::resample::{Method, Resampler};
 
 /// How to plan a [`Network`].
@@ -275,6 +276,71 @@ impl Network {
         resampler.prepare(picture, target, self.team.size());
         let job = frame::Job {
             input: Input::Picture(resampler.job(picture)),
+            progress: &self.progress,
+            limits: &self.limits,
+            dense: self.mode == HeadMode::Dense,
+        };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        Outputs { network: self }
+    }
+
+    /// Runs `model`'s layers on `picture` as the first steps of the network's plan, and the network on what they give.
+    ///
+    /// `target` is the part of the input that the picture fills (x, y, width, height); the rest is grey. A convolution
+    /// takes its `blocks`, whose target it must be.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run), when `model` was made for another size, `target` is empty or leaves the network's input, or a
+    /// convolution has no blocks.
+    pub fn run_layers(
+        &mut self,
+        model: &mut ResizeModel,
+        picture: &Picture<'_>,
+        target: [u32; 4],
+        blocks: Option<Blocks>,
+        thresholds: &[f32],
+    ) -> Outputs<'_> {
+        assert_eq!(model.size(), (self.height(), self.width()), "a resize to the network's size");
+        self.set_limits(thresholds);
+        model.prepare(picture, target, blocks);
+        let job = frame::Job {
+            input: Input::Layers(model.job(picture)),
+            progress: &self.progress,
+            limits: &self.limits,
+            dense: self.mode == HeadMode::Dense,
+        };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        Outputs { network: self }
+    }
+
+    /// Runs `model` on `picture` by itself, its output a tensor of its own: the first of two models in a row. `tensor`
+    /// receives red, green, blue and zero of each pixel of the network's input, 0 to 255.
+    ///
+    /// # Panics
+    /// As [`run_layers`](Self::run_layers).
+    pub fn resize_by(
+        &mut self,
+        model: &mut ResizeModel,
+        picture: &Picture<'_>,
+        target: [u32; 4],
+        blocks: Option<Blocks>,
+        tensor: &mut Vec<[f32; 4]>,
+    ) {
+        model.prepare(picture, target, blocks);
+        let (height, width) = model.size();
+        tensor.resize(height * width, [0.0; 4]);
+        model.job(picture).run_team(&mut self.team, tensor);
+    }
+
+    /// Runs the network on a tensor: red, green, blue and an unused number of each pixel, 0 to 255, row by row.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run), and when `tensor` has another length than the network's pixels.
+    pub fn run_tensor(&mut self, tensor: &[[f32; 4]], thresholds: &[f32]) -> Outputs<'_> {
+        assert_eq!(tensor.len(), self.height() * self.width(), "a tensor of the network's size");
+        self.set_limits(thresholds);
+        let job = frame::Job {
+            input: Input::Tensor(tensor),
             progress: &self.progress,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 use super::frame::Member;
-use super::input;
 use super::resample::{self, Cells, Output};
 use super::team::Barrier;
+use super::{input, layers};
 use crate::plan::{ConvStep, Plan, Share, Step};
 
 /// Output rows convolved at a time: the input rows of so many fit the second-level cache beside the weights.
@@ -23,6 +23,10 @@ pub(crate) enum Input<'a> {
     Rgb(&'a [u8]),
     /// A picture of any size, sampled on the way.
     Picture(resample::Job<'a>),
+    /// A picture that layers resize before anything else.
+    Layers(layers::Job<'a>),
+    /// Red, green, blue and zero of each pixel, 0 to 255: the output of a model of its own.
+    Tensor(&'a [layers::Cell]),
 }
 
 /// How many of its rows a member has filled in this frame. On a cache line of its own, since others look at it.
@@ -41,6 +45,11 @@ impl Progress {
 pub(super) fn run(member: &Member<'_>, input: Input<'_>, progress: &[Progress], barrier: &Barrier) -> usize {
     let &Member { plan, index, size, .. } = member;
     let height = plan.input.grid.height;
+    if let Input::Layers(job) = input {
+        // SAFETY: the plane is the plan's; all members come here, each with an index of its own.
+        unsafe { job.run(index, size, barrier, plane(member)) };
+        return 0;
+    }
     let Some(step) = by_rows(plan, size) else {
         fill(member, input, crate::plan::part(height, index, size));
         return 0;
@@ -145,18 +154,32 @@ impl Rows<'_> {
 
 /// Writes rows of the input plane. Each member calls it with rows of its own.
 fn fill(member: &Member<'_>, input: Input<'_>, rows: Range<usize>) {
-    let (plane, format) = (member.plan.input, member.plan.kernels.format());
+    let grid = member.plan.input.grid;
+    let (place, format) = (member.plan.input, member.plan.kernels.format());
     match input {
         // SAFETY: the plane is the plan's, and each member fills other rows.
-        Input::Rgb(rgb) => unsafe { input::fill(plane, format, member.arena, rgb, rows) },
+        Input::Rgb(rgb) => unsafe { input::fill(place, format, member.arena, rgb, rows) },
         Input::Picture(job) => {
-            let pitch = plane.grid.pitch() * 4 * format.bytes();
-            assert!(job.tables.width == plane.grid.width && job.tables.height == plane.grid.height);
-            // SAFETY: the plane has rows of the tables' width in this format, and each member fills other rows.
-            unsafe {
-                let output = Output::new(member.arena.at(plane.place), pitch, Cells::Numbers(format));
-                resample::fill(job.tier, job.tables, job.picture, rows, output);
+            assert!(job.tables.width == grid.width && job.tables.height == grid.height);
+            // SAFETY: the plane has rows of the tables' width, and each member fills other rows.
+            unsafe { resample::fill(job.tier, job.tables, job.picture, rows, plane(member)) };
+        }
+        Input::Tensor(cells) => {
+            assert!(cells.len() == grid.width * grid.height);
+            let output = plane(member);
+            for y in rows {
+                // SAFETY: a row of the plane's width, and each member fills other rows.
+                unsafe { output.numbers(y, &cells[y * grid.width..(y + 1) * grid.width]) };
             }
         }
+        Input::Layers(_) => unreachable!("layers fill the plane as a whole"),
     }
+}
+
+/// The input plane as a resize's output.
+fn plane(member: &Member<'_>) -> Output {
+    let (plane, format) = (member.plan.input, member.plan.kernels.format());
+    let pitch = plane.grid.pitch() * 4 * format.bytes();
+    // SAFETY: the plan keeps rows of the grid's width there; who writes them is the callers' argument.
+    unsafe { Output::new(member.arena.at(plane.place), pitch, Cells::Numbers(format)) }
 }

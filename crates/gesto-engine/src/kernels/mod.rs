@@ -19,6 +19,7 @@ pub(crate) mod first;
 pub(crate) mod frame;
 mod input;
 mod int8;
+pub(crate) mod layers;
 pub(crate) mod memory;
 #[cfg(test)]
 mod oracle;

@@ -5,6 +5,7 @@
 //! ([`Network::run_picture`](crate::Network::run_picture)), which takes the same samples.
 
 pub(crate) mod axis;
+pub mod layers;
 
 use std::sync::Mutex;
 
@@ -53,6 +54,36 @@ struct Kind {
     target: [u32; 4],
 }
 
+impl Kind {
+    fn of(picture: &Picture<'_>, target: [u32; 4]) -> Self {
+        Self {
+            format: picture.format(),
+            width: picture.width(),
+            height: picture.height(),
+            stride: picture.plane(0).stride,
+            orientation: picture.orientation(),
+            target,
+        }
+    }
+}
+
+/// The best kernels that the machine has and `GESTO_ISA` allows; plain ones when it cannot be read.
+fn best() -> Token {
+    let detected = Detected::get();
+    let best = Wish::from_env().and_then(|wish| detected.best(&wish));
+    best.unwrap_or_else(|_| detected.token(Isa::Portable).expect("every machine runs plain code"))
+}
+
+/// Tables that read a whole picture upright, pixel by pixel.
+fn whole(picture: &Picture<'_>) -> Tables {
+    let turn = Turn::of(picture.orientation());
+    let (width, height) = picture.upright_size();
+    let columns = Axis { from: width, to: width, flip: turn.flip_x };
+    let rows = Axis { from: height, to: height, flip: turn.flip_y };
+    let sampling = Sampling::Nearest(Pick::new(picture, turn, columns, rows));
+    Tables { width, height, target: [0, 0, width, height], sampling }
+}
+
 impl Clone for Resampler {
     fn clone(&self) -> Self {
         Self { kind: self.kind, tables: self.tables.clone(), scratch: Vec::new(), ..*self }
@@ -64,10 +95,7 @@ impl Resampler {
     /// allows.
     #[must_use]
     pub fn new(method: Method, height: usize, width: usize) -> Self {
-        let detected = Detected::get();
-        let best = Wish::from_env().and_then(|wish| detected.best(&wish));
-        let plain = || detected.token(Isa::Portable).expect("every machine runs plain code");
-        Self::with_token(method, height, width, best.unwrap_or_else(|_| plain()))
+        Self::with_token(method, height, width, best())
     }
 
     /// The same with the kernels of one tier.
@@ -96,14 +124,7 @@ impl Resampler {
 
     /// Makes the tables for this kind of picture unless they are there, and scratch for as many threads.
     pub(crate) fn prepare(&mut self, picture: &Picture<'_>, target: [u32; 4], threads: usize) {
-        let kind = Kind {
-            format: picture.format(),
-            width: picture.width(),
-            height: picture.height(),
-            stride: picture.plane(0).stride,
-            orientation: picture.orientation(),
-            target,
-        };
+        let kind = Kind::of(picture, target);
         if self.kind != Some(kind) {
             self.tables = Some(self.tabulate(picture, target.map(|side| side as usize)));
             self.kind = Some(kind);

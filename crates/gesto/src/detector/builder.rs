@@ -15,7 +15,9 @@ use crate::gesture::Gesture;
 use crate::keypoint::KEYPOINTS;
 use crate::model;
 use crate::postprocess::{HeadKind, HeadPlan, PostProcessing, Postprocessor};
-use crate::preprocess::{Fit, Preprocessor, Resize};
+#[cfg(any(feature = "gpu", feature = "ort"))]
+use crate::preprocess::Preprocessor;
+use crate::preprocess::{Fit, Resize};
 #[cfg(feature = "gpu")]
 use crate::unit::Adapter;
 #[cfg(feature = "ort")]

@@ -120,6 +120,15 @@ impl Detector {
         }
     }
 
+    /// What the network sees of a frame: red, green and blue of each pixel of its input, 0 to 255, row by row. For tests
+    /// and comparisons of resizes; `None` on units whose input cannot be read back.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect).
+    pub fn network_input(&mut self, frame: &Frame<'_>) -> Result<Option<Vec<[f32; 3]>>> {
+        self.pipeline.network_input(frame)
+    }
+
     /// The unit that runs the network: the one asked for, unless another has taken over.
     #[must_use]
     pub fn unit(&self) -> &Unit {

@@ -1,5 +1,6 @@
 //! Where the pixels of a frame lie in the network's input, and back.
 
+use gesto_engine::resample::layers::Blocks;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Frame, Orientation};
@@ -31,6 +32,9 @@ pub struct Mapping {
     target: [u32; 4],
     /// Network pixels for each upright frame pixel, along x and y.
     scale: (f32, f32),
+    /// Where the upright frame begins in the network's input: the target's corner, but for a fraction of a pixel when
+    /// blocks of pixels reach over the frame's edge.
+    offset: (f32, f32),
 }
 
 impl Mapping {
@@ -70,7 +74,29 @@ impl Mapping {
             orientation,
             target,
             scale: (target[2] as f32 / w as f32, target[3] as f32 / h as f32),
+            offset: (target[0] as f32, target[1] as f32),
         }
+    }
+
+    /// The relation when each network pixel is the mean of a block of frame pixels ([`Resize::GraphConv`]), and those
+    /// blocks: square ones under [`Fit::Letterbox`].
+    ///
+    /// [`Resize::GraphConv`]: crate::Resize::GraphConv
+    #[must_use]
+    pub fn blocks(frame: &Frame<'_>, fit: Fit, height: u32, width: u32) -> (Self, Blocks) {
+        let (w, h) = frame.upright_size();
+        let [w, h, height, width] = [w, h, height, width].map(|side| side as usize);
+        let blocks = Blocks::new([w, h], [width, height], fit == Fit::Letterbox);
+        let scale = blocks.size.map(|side| 1.0 / side as f32);
+        let corner = |i: usize| blocks.target[i] as f32 + blocks.before[i] as f32 * scale[i];
+        let mapping = Self {
+            stored: (frame.width() as f32, frame.height() as f32),
+            orientation: frame.orientation(),
+            target: blocks.target,
+            scale: (scale[0], scale[1]),
+            offset: (corner(0), corner(1)),
+        };
+        (mapping, blocks)
     }
 
     /// Part of the network's input that the upright picture fills: x, y, width, height in pixels.
@@ -83,14 +109,13 @@ impl Mapping {
     #[must_use]
     pub fn point_to_network(&self, point: (f32, f32)) -> (f32, f32) {
         let (x, y) = self.orientation.to_upright(point, self.stored.0, self.stored.1);
-        (x * self.scale.0 + self.target[0] as f32, y * self.scale.1 + self.target[1] as f32)
+        (x * self.scale.0 + self.offset.0, y * self.scale.1 + self.offset.1)
     }
 
     /// A point of the network's input in the stored frame.
     #[must_use]
     pub fn point_to_frame(&self, (x, y): (f32, f32)) -> (f32, f32) {
-        let upright =
-            ((x - self.target[0] as f32) / self.scale.0, (y - self.target[1] as f32) / self.scale.1);
+        let upright = ((x - self.offset.0) / self.scale.0, (y - self.offset.1) / self.scale.1);
         self.orientation.to_stored(upright, self.stored.0, self.stored.1)
     }
 

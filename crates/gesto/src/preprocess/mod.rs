@@ -3,6 +3,7 @@
 //! The kernels are the engine's ([`gesto_engine::resample`]); here is decided what they do: where the picture goes, and
 //! which way of resizing was chosen.
 
+mod exact;
 mod mapping;
 #[cfg(test)]
 mod reference;
@@ -10,6 +11,7 @@ mod resize;
 #[cfg(test)]
 mod tests;
 
+pub use exact::exact;
 pub use gesto_engine::resample::PAD;
 use gesto_engine::resample::Resampler;
 pub use mapping::{Fit, Mapping};

@@ -89,21 +89,28 @@ impl Resize {
         matches!(self, Self::GpuBilinear | Self::GpuNearest)
     }
 
-    /// Whether this build of the library can do it on a unit `cpu`.
+    /// Whether a unit `cpu` can do it.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the reason.
     pub fn check(self) -> Result<(), Error> {
-        self.method().map(|_| ())
+        if self.needs_gpu() {
+            let message = format!("the resize {self} needs a unit gpu");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(())
     }
 
-    /// How samples are taken, for the ways that the engine's resamplers know.
+    /// How samples are taken, for the ways that are a pass of their own, or take the same samples as one.
     pub(crate) fn method(self) -> Result<Method, Error> {
         match self {
             Self::Fused | Self::CpuBilinear => Ok(Method::Bilinear),
             Self::CpuNearest => Ok(Method::Nearest),
             Self::CpuArea => Ok(Method::Area),
-            other => Err(Error::new(ErrorKind::Unsupported, format!("the resize {other} is not available"))),
+            other => {
+                let message = format!("the resize {other} is no pass of its own on the processor");
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
         }
     }
 }

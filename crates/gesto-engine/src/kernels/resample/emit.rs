@@ -75,6 +75,28 @@ pub(super) unsafe fn plain(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     }
 }
 
+/// Writes numbers as cells, rounded to the cells' format.
+///
+/// # Safety
+/// As many cells as numbers may be written at `to`.
+pub(super) unsafe fn numbers(cells: Cells, line: &[[f32; 4]], to: *mut u8) {
+    let byte = |x: f32| (x + 0.5) as u8;
+    for (i, &cell) in line.iter().enumerate() {
+        // SAFETY: cell `i` is one of as many as there are numbers.
+        unsafe {
+            match cells {
+                Cells::Rgb8 => to.cast::<[u8; 3]>().add(i).write([cell[0], cell[1], cell[2]].map(byte)),
+                Cells::Numbers(Format::U8) => to.cast::<[u8; 4]>().add(i).write(cell.map(byte)),
+                Cells::Numbers(Format::F32) => to.cast::<[f32; 4]>().add(i).write_unaligned(cell),
+                Cells::Numbers(Format::Bf16) => {
+                    let rounded = cell.map(|x| half::bf16::from_f32(x).to_bits());
+                    to.cast::<[u16; 4]>().add(i).write_unaligned(rounded);
+                }
+            }
+        }
+    }
+}
+
 /// The upper half of the f32: exact for whole numbers of 8 bits.
 fn bf16(byte: u8) -> u16 {
     (f32::from(byte).to_bits() >> 16) as u16

@@ -78,6 +78,15 @@ impl Output {
     pub(crate) unsafe fn new(start: *mut u8, pitch: usize, cells: Cells) -> Self {
         Self { start, pitch, cells }
     }
+
+    /// Writes numbers (red, green, blue, zero; 0 to 255) as the cells of row `y`.
+    ///
+    /// # Safety
+    /// The row has as many cells, and no other thread touches it.
+    pub(super) unsafe fn numbers(self, y: usize, line: &[[f32; 4]]) {
+        // SAFETY: passed on from the caller.
+        unsafe { emit::numbers(self.cells, line, self.start.wrapping_add(y * self.pitch)) };
+    }
 }
 
 /// How one pixel of the output is sampled.

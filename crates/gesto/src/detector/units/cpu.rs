@@ -70,6 +70,11 @@ impl Pipeline for Cpu {
         Ok(results)
     }
 
+    fn network_input(&mut self, frame: &Frame<'_>) -> Result<Option<Vec<[f32; 3]>>> {
+        self.latency.detect(frame, &mut Detections::default());
+        Ok(Some(self.latency.network.input_plane()))
+    }
+
     fn set_thresholds(&mut self, thresholds: &Thresholds) {
         for lane in self.throughput.iter_mut().chain([&mut self.latency]) {
             thresholds.apply(&mut lane.postprocessor, &mut lane.thresholds);

@@ -32,6 +32,11 @@ pub(super) trait Pipeline: fmt::Debug + Send {
         frames.iter().map(one).collect()
     }
 
+    /// What the network sees of a frame: red, green and blue of each pixel, 0 to 255; `None` where that cannot be read.
+    fn network_input(&mut self, _frame: &Frame<'_>) -> Result<Option<Vec<[f32; 3]>>> {
+        Ok(None)
+    }
+
     /// Keeps to these from the next frame on.
     fn set_thresholds(&mut self, thresholds: &Thresholds);
 
