@@ -77,6 +77,8 @@ fn pictures_are_run_and_a_report_is_written() {
     assert!(report.contains("people, boxes | 1.000"), "{report}");
     let chart = fs::read_to_string(at("report/people-precision-recall.svg")).unwrap();
     assert!(chart.contains("person 1.00"), "{chart}");
+    let chart = fs::read(at("report/people-precision-recall.png")).unwrap();
+    assert!(chart.starts_with(b"\x89PNG\r\n"), "a PNG beside each SVG");
     // What was found gives the same figures again.
     let results = at("report/people-results.json");
     let (code, again) = figures(&["--people", &at("people.json"), "--results", &results]);

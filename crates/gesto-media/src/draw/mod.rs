@@ -11,6 +11,7 @@ use tiny_skia::PixmapMut;
 
 use self::color::{INK, PERSON, Rgb, WHITE};
 use self::label::{Layout, Wanted};
+pub use self::text::FONT;
 use self::text::Typeface;
 use crate::Picture;
 

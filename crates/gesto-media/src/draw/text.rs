@@ -3,8 +3,8 @@
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
 use tiny_skia::{Color, PixmapMut, PremultipliedColorU8};
 
-/// Inter SemiBold, Latin letters only; see `assets/README.md` for its licence.
-const FONT: &[u8] = include_bytes!("../../assets/Inter-SemiBold-latin.ttf");
+/// The typeface of all labels as an OpenType file: Inter SemiBold, Latin letters only; see `assets/README.md` for its licence.
+pub const FONT: &[u8] = include_bytes!("../../assets/Inter-SemiBold-latin.ttf");
 
 /// The font of all labels.
 #[derive(Debug)]

@@ -74,7 +74,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write tables, figures, charts (SVG) and what was found (COCO results) into this folder
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    /// Write tables, figures, charts (SVG and PNG) and what was found (COCO results) into this folder
+    #[arg(long, visible_alias = "charts", value_name = "DIR", help_heading = "Output")]
     pub(crate) report: Option<PathBuf>,
 }

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use gesto_eval::{Detection, charts};
+use gesto_eval::Detection;
+use gesto_eval::charts::{Chart, Font};
 use serde::Serialize;
 
 use super::{Found, Measured};
@@ -27,28 +28,25 @@ pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> an
     let report = measured.report;
     fs::write(folder.join("report.json"), serde_json::to_string_pretty(measured)? + "\n")?;
     let mut text = report.to_markdown();
-    let mut chart = |name: &str, title: &str, svg: String| -> anyhow::Result<()> {
-        fs::write(folder.join(name), svg)?;
-        text.push_str(&format!("\n![{title}]({name})\n"));
+    let font = Font::new(gesto_media::draw::FONT)?;
+    let mut draw = |name: &str, title: &str, chart: Chart<'_>| -> anyhow::Result<()> {
+        fs::write(folder.join(format!("{name}.svg")), chart.to_svg(title, font)?)?;
+        fs::write(folder.join(format!("{name}.png")), chart.to_png(title, font)?)?;
+        text.push_str(&format!("\n![{title}]({name}.svg)\n"));
         Ok(())
     };
     if let Some(hands) = &report.hands {
         let title = "Gestures: precision against recall, IoU 0.5";
-        chart("hands-precision-recall.svg", title, charts::precision_recall(title, hands.evaluation())?)?;
+        draw("hands-precision-recall", title, Chart::PrecisionRecall(hands.evaluation()))?;
         let title = "Gestures: confusion at the best thresholds";
-        chart("hands-confusion.svg", title, charts::confusion(title, &hands.confusion)?)?;
+        draw("hands-confusion", title, Chart::Confusion(&hands.confusion))?;
         write_results(&folder.join("hands-results.json"), found.hands.as_slice())?;
     }
     if let Some(people) = &report.people {
         let title = "People: precision against recall, IoU 0.5";
-        chart(
-            "people-precision-recall.svg",
-            title,
-            charts::precision_recall(title, people.boxes_evaluation())?,
-        )?;
+        draw("people-precision-recall", title, Chart::PrecisionRecall(people.boxes_evaluation()))?;
         let title = "Keypoints: precision against recall, OKS 0.5";
-        let svg = charts::precision_recall(title, people.keypoints_evaluation())?;
-        chart("keypoints-precision-recall.svg", title, svg)?;
+        draw("keypoints-precision-recall", title, Chart::PrecisionRecall(people.keypoints_evaluation()))?;
         write_results(&folder.join("people-results.json"), found.people.as_slice())?;
     }
     fs::write(folder.join("report.md"), text)?;
