@@ -29,6 +29,9 @@ class AugmentOptions:
 
     stack: float = 0.15  # two pictures one above the other (side by side in a wide input)
     mosaic: float = 0.2  # four pictures
+    many: float = 0.0  # eight pictures: people of 20 to 80 pixels
+    far: float = 0.0  # one picture at `far_scale`, grey around it: what a landscape picture gets in a portrait input
+    far_scale: tuple[float, float] = (0.3, 0.75)
     paste: float = 0.2  # pictures that get another picture's hand
     paste_side: tuple[float, float] = (13.0, 100.0)
     hole: float = 0.25
@@ -57,11 +60,22 @@ def _keep_best(batch: Batch, hands: int, people: int) -> Batch:
     return Batch(batch.images, pick(batch.hands, h), pick(batch.hand_mix, h), pick(batch.people, p), pick(batch.keypoints, p))
 
 
-def tiles(data: Dataset, draw, count: int, height: int, width: int, rows: int, columns: int, o: AugmentOptions) -> Batch:
+def tiles(
+    data: Dataset,
+    draw,
+    count: int,
+    height: int,
+    width: int,
+    rows: int,
+    columns: int,
+    o: AugmentOptions,
+    scales: tuple[float, float] | None = None,
+    fine: int = 1,
+) -> Batch:
     """`count` pictures, each of `rows x columns` randomly mapped ones."""
     h, w = height // rows, width // columns
     index = draw(count * rows * columns)
-    tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry), h, w, o.geometry)
+    tile = warp(data, index, random_affine(data.size[index], h, w, o.geometry, scales), h, w, o.geometry, fine)
     if rows * columns == 1:
         return tile
     corners = constant(tuple((float(c * w), float(r * h)) for r in range(rows) for c in range(columns)), str(index.device))
@@ -169,14 +183,18 @@ def punch_hole(batch: Batch, probability: float) -> Batch:
 
 def training_batch(data: Dataset, draw, bank: HandBank | None, count: int, height: int, width: int, o: AugmentOptions) -> Batch:
     """`draw(n)` returns n picture indices on the device."""
-    stacked, mosaics = int(count * o.stack), int(count * o.mosaic)
-    plain = count - stacked - mosaics
+    stacked, mosaics, many, far = (int(count * share) for share in (o.stack, o.mosaic, o.many, o.far))
+    plain = count - stacked - mosaics - many - far
     rows, columns = (2, 1) if height >= width else (1, 2)
     parts = [tiles(data, draw, plain, height, width, 1, 1, o)]
+    if far:
+        parts.append(tiles(data, draw, far, height, width, 1, 1, o, o.far_scale, fine=2))
     if stacked:
         parts.append(tiles(data, draw, stacked, height, width, rows, columns, o))
     if mosaics:
-        parts.append(tiles(data, draw, mosaics, height, width, 2, 2, o))
+        parts.append(tiles(data, draw, mosaics, height, width, 2, 2, o, fine=2))
+    if many:
+        parts.append(tiles(data, draw, many, height, width, 2 * rows, 2 * columns, o, fine=2))
     batch = _cat([_pad(_keep_best(p, o.max_hands, o.max_people), o) for p in parts], 0)
 
     pasted = int(count * o.paste) if bank is not None else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .augment import AugmentOptions
 from .losses import ClassLoss, LossWeights
+from .relabel import RelabelOptions
 from .sampling import SamplingOptions
 
 
@@ -80,6 +81,7 @@ class Config:
     train: TrainOptions = field(default_factory=TrainOptions)
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    relabel: RelabelOptions = field(default_factory=RelabelOptions)
     hand_loss: LossWeights = field(default_factory=LossWeights)
     body_loss: LossWeights = field(default_factory=LossWeights)
     class_loss: ClassLoss = field(default_factory=ClassLoss)
@@ -126,9 +128,25 @@ def _build(kind, table: dict, where: str):
     return kind(**{k: _convert(v, hints[k], f"{where}.{k}".lstrip(".")) for k, v in table.items()})
 
 
-def load_config(path: Path, overrides: list[str] = []) -> Config:
-    """Reads a file; each override is `section.key=value` with a TOML value, or a bare word taken as text."""
+def _merged(below: dict, above: dict) -> dict:
+    out = dict(below)
+    for key, value in above.items():
+        out[key] = _merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+    return out
+
+
+def _read(path: Path) -> dict:
     table = tomllib.loads(path.read_text())
+    base = table.pop("base", None)
+    return table if base is None else _merged(_read(path.parent / base), table)
+
+
+def load_config(path: Path, overrides: list[str] = []) -> Config:
+    """Reads a file; each override is `section.key=value` with a TOML value, or a bare word taken as text.
+
+    A file with `base = "OTHER.toml"` changes keys of that file, which lies beside it.
+    """
+    table = _read(path)
     for override in overrides:
         name, _, text = override.partition("=")
         try:

@@ -48,6 +48,8 @@ class GeometryOptions:
     mirror: float = 0.5
     keep_hand: float = 0.55
     keep_person: float = 0.2
+    least_hand: float = 5.0  # shorter side in input pixels; smaller ones are ignored
+    least_person: float = 8.0
 
 
 def uniform(count: int, low: float, high: float, device) -> Tensor:
@@ -72,10 +74,14 @@ def letterbox(size: Tensor, height: int, width: int) -> Affine:
     return compose(scale, zero, one, zero > 0, size / 2, middle)
 
 
-def random_affine(size: Tensor, height: int, width: int, o: GeometryOptions) -> Affine:
+def random_affine(
+    size: Tensor, height: int, width: int, o: GeometryOptions, scales: tuple[float, float] | None = None
+) -> Affine:
+    """`scales` takes the place of `o.scale`."""
+    low, high = scales or o.scale
     n, device = len(size), size.device
     scale = torch.minimum(width / size[:, 0], height / size[:, 1])
-    scale = scale * torch.exp(uniform(n, math.log(o.scale[0]), math.log(o.scale[1]), device))
+    scale = scale * torch.exp(uniform(n, math.log(low), math.log(high), device))
     turn = uniform(n, -1, 1, device) * math.radians(o.degrees)
     aspect = torch.exp(uniform(n, -o.aspect, o.aspect, device))
     mirrored = torch.rand(n, device=device) < o.mirror
@@ -97,8 +103,18 @@ def _sampling_grid(affine: Affine, height: int, width: int) -> Tensor:
     return (grid @ inverse.transpose(1, 2)).unflatten(1, (height, width))
 
 
-def sample_images(pixels: Tensor, size: Tensor, affine: Affine, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Bilinear samples in 0..1 and the mask of pixels that show the picture (`batch x 1 x H x W`)."""
+def sample_images(
+    pixels: Tensor, size: Tensor, affine: Affine, height: int, width: int, fine: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Bilinear samples in 0..1 and the mask of pixels that show the picture (`batch x 1 x H x W`).
+
+    `fine` samples per side are averaged for each pixel: at scales under 0.5 one alone would skip stored pixels,
+    and small hands would be drawn as no camera draws them.
+    """
+    if fine > 1:
+        larger = affine._replace(matrix=affine.matrix * fine, shift=affine.shift * fine)
+        images, inside = sample_images(pixels, size, larger, height * fine, width * fine)
+        return F.avg_pool2d(images, fine), F.avg_pool2d(inside.float(), fine) > 0.5
     grid = _sampling_grid(affine, height, width)
     canvas = pixels.shape[1]
     inside = ((grid > 0) & (grid < size[:, None, None])).all(-1)[:, None]
@@ -146,14 +162,14 @@ def map_keypoints(keypoints: Tensor, affine: Affine, height: int, width: int) ->
     return torch.stack([x, y, torch.where(outside & (v != UNKNOWN), HIDDEN, v)], -1)
 
 
-def warp(data: Dataset, index: Tensor, affine: Affine, height: int, width: int, o: GeometryOptions) -> Batch:
+def warp(data: Dataset, index: Tensor, affine: Affine, height: int, width: int, o: GeometryOptions, fine: int = 1) -> Batch:
     """Pictures `index` and their labels under `affine`."""
-    images, _ = sample_images(data.pixels[index], data.size[index], affine, height, width)
+    images, _ = sample_images(data.pixels[index], data.size[index], affine, height, width, fine)
     hands, people = data.hands[index], data.people[index]
     hand_boxes, share, shorter = map_boxes(hands[..., :4], affine, height, width)
-    hand_state = _restate(hands[..., 5], share, shorter, o.keep_hand, 5, 0.15)
+    hand_state = _restate(hands[..., 5], share, shorter, o.keep_hand, o.least_hand, 0.15)
     body_boxes, share, shorter = map_boxes(people[..., :4], affine, height, width)
-    body_state = _restate(people[..., 4], share, shorter, o.keep_person, 8, 0.05)
+    body_state = _restate(people[..., 4], share, shorter, o.keep_person, o.least_person, 0.05)
     return Batch(
         images,
         torch.cat([hand_boxes, hands[..., 4:5], hand_state[..., None]], -1),

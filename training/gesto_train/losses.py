@@ -26,6 +26,7 @@ class LossWeights:
     dfl: float = 1.5
     keypoint: float = 12.0
     visibility: float = 1.0
+    reach: float = 1.0  # see `keypoint_loss`
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,15 @@ class ClassLoss:
     kind: str = "bce"
     gamma: float = 1.5
     smoothing: float = 0.0
+
+
+def keypoint_loss(exponent: Tensor, reach: float) -> Tensor:
+    """1 - OKS per keypoint, from OKS's exponent. OKS is flat far from the goal: with `reach` above 1 half of the loss has
+    deviations `reach` times as wide, so that a keypoint of a small person, which is soon far off, still has a slope."""
+    loss = 1 - torch.exp(-exponent)
+    if reach == 1:
+        return loss
+    return 0.5 * (loss + 1 - torch.exp(-exponent / reach**2))
 
 
 def _class_loss(logits: Tensor, target: Tensor, positive: Tensor, options: ClassLoss) -> Tensor:
@@ -57,6 +67,7 @@ def head_loss(
     class_mix: Tensor | None = None,
     sigma: Tensor | None = None,
     options: ClassLoss = ClassLoss(),
+    reach: float = 1.0,
 ) -> Tensor:
     """Unweighted terms `cls, box, dfl[, keypoint, visibility]` stacked in one vector.
 
@@ -105,7 +116,7 @@ def head_loss(
         exponent = distance / (2 * area[..., None] * (2 * sigma).square())
         visible = (truth[..., 2] == VISIBLE) & found.positive[..., None]
         count = visible.sum(-1)
-        per_anchor = ((1 - torch.exp(-exponent)) * visible).sum(-1) / count.clamp(min=1)
+        per_anchor = (keypoint_loss(exponent, reach) * visible).sum(-1) / count.clamp(min=1)
         terms.append(per_anchor.sum() / (count > 0).sum().clamp(min=1))
         known = (truth[..., 2] >= 0) & found.positive[..., None]
         seen_loss = F.binary_cross_entropy_with_logits(seen, (truth[..., 2] == VISIBLE).float(), reduction="none")

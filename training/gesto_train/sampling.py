@@ -16,6 +16,7 @@ class SamplingOptions:
     """`source_weight` scales whole sources: above 1 where people are many, below where frames repeat."""
 
     plain: float = 0.6  # pictures without a gesture
+    empty: float = 1.0  # factor for pictures without people and hands: animals and things teach what is no person
     reference: float = 600.0  # a class with so many pictures has weight 1; rarer ones more
     power: float = 0.5
     limit: float = 4.0
@@ -39,7 +40,8 @@ def picture_weights(records: list[dict], o: SamplingOptions) -> np.ndarray:
     weights = []
     for record in records:
         rare = [min(o.limit, (o.reference / max(count[n], 1.0)) ** o.power) for n in _gestures(record)]
-        weights.append(max(rare, default=o.plain) * o.source_weight.get(record["src"], 1.0))
+        empty = 1.0 if record["hands"] or record["people"] else o.empty
+        weights.append(max(rare, default=o.plain) * empty * o.source_weight.get(record["src"], 1.0))
     total = np.array(weights)
     return total / total.sum()
 

@@ -20,6 +20,7 @@ from .evaluate import brief, evaluate
 from .geometry import Batch, letterbox, sample_images
 from .losses import LossWeights, head_loss
 from .network import Multi
+from .relabel import relabel
 from .sampling import HandBank, Sampler, picture_weights
 from .schema import OKS_SIGMAS
 from .steps import Steps
@@ -52,6 +53,7 @@ class Objective(nn.Module):
         body_terms = head_loss(
             body, points, strides, people[..., :4], torch.zeros_like(people[..., 4], dtype=torch.long),
             people[..., 4], keypoints=batch.keypoints, sigma=self.sigma, options=self.config.class_loss,
+            reach=self.config.body_loss.reach,
         )  # fmt: skip
         total = weigh(hand_terms, self.config.hand_loss) + weigh(body_terms, self.config.body_loss)
         return total, torch.cat([hand_terms, body_terms]).detach()
@@ -76,6 +78,11 @@ class Trainer:
         torch.manual_seed(o.seed)
         self.half = device == "cuda"
         train = data.where(lambda r: config.part(r) == "train")
+        if config.relabel.weights:
+            teacher = load_network(Path(config.relabel.weights)).to(device)
+            began = time.time()
+            changes = relabel(teacher, data, train, config.relabel, self.half)
+            print(f"relabelled in {time.time() - began:.0f} s: {dict(changes)}", flush=True)
         records = [data.records[i] for i in train]
         self.draw = Sampler(train, picture_weights(records, config.sampling), device)
         bank = HandBank(data, train, config.sampling, device)
@@ -96,7 +103,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda)
         self.objective = Objective(self.network, config).to(device)
         self.sums = torch.zeros(8, device=device)
-        self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0)
+        self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0, many=0.0)
         self.steps = Steps(self.body, o.graphs and cuda)
         self.step, self.spent = 0, 0.0
 

@@ -3,7 +3,15 @@ import torch
 
 from gesto_train.augment import AugmentOptions, paste_hands, punch_hole, tiles, training_batch
 from gesto_train.dataset import load
-from gesto_train.geometry import GeometryOptions, compose, letterbox, map_keypoints, random_affine, warp
+from gesto_train.geometry import (
+    GeometryOptions,
+    compose,
+    letterbox,
+    map_keypoints,
+    random_affine,
+    sample_images,
+    warp,
+)
 from gesto_train.photometric import PhotometricOptions, jpeg, photometric
 from gesto_train.sampling import HandBank, Sampler, SamplingOptions, picture_weights
 from gesto_train.schema import IGNORE, KEYPOINT_MIRROR, SURE
@@ -62,6 +70,35 @@ def test_mosaic_labels_follow_the_pixels(data):
             x0, y0, x1, y1 = (hand[:4] + torch.tensor([2, 2, -2, -2])).round().int().tolist()
             colours = image[:, y0:y1, x0:x1]
             assert (colours.amax(0) - colours.amin(0)).min() > 0.4
+
+
+def test_fine_samples_average_what_single_ones_skip():
+    # One white column in four, drawn at a quarter of the size: a quarter of the light, wherever the samples fall.
+    pixels = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    pixels[:, :, 1::4] = 255
+    size = torch.tensor([[64.0, 64.0]])
+    affine = letterbox(size, 16, 16)
+    single, _ = sample_images(pixels, size, affine, 16, 16)
+    fine, inside = sample_images(pixels, size, affine, 16, 16, fine=4)
+    assert torch.allclose(fine, torch.full_like(fine, 0.25), atol=0.01) and inside.all()
+    assert (single - 0.25).abs().max() > 0.2
+
+
+def test_many_and_far_pictures_are_small(data):
+    options = AugmentOptions(
+        stack=0, mosaic=0, paste=0, hole=0, far=0.5, many=0.5, far_scale=(0.3, 0.4), max_hands=12, max_people=12,
+        photometric=PhotometricOptions(clean=1.0),
+        geometry=GeometryOptions(scale=(0.9, 1.0), shift=0.0, keep_hand=0.0, keep_person=0.0, least_hand=1.0, least_person=1.0),
+    )  # fmt: skip
+    draw = Sampler(torch.arange(12).numpy(), picture_weights(data.records[:12], SamplingOptions()), "cpu")
+    batch = training_batch(data, draw, None, 8, 128, 96, options)
+    sure = batch.people[..., 4] == SURE
+    assert sure[:4].sum(1).tolist() == [1] * 4 and (sure[4:].sum(1) >= 7).all()
+    heights = (batch.people[..., 3] - batch.people[..., 1])[sure]
+    # A made-up person is 0.9 of a picture 96 x 80 pixels large.
+    assert heights.max() < 45
+    wide = training_batch(data, draw, None, 8, 96, 128, options)
+    assert wide.images.shape == (8, 3, 96, 128)
 
 
 def test_pasted_hands_are_labelled_and_what_they_cover_is_not(data):

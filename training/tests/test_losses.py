@@ -2,7 +2,7 @@ import torch
 
 from gesto_train.assigner import assign
 from gesto_train.boxes import anchor_points, ciou, decode_boxes, decode_keypoints, iou
-from gesto_train.losses import head_loss
+from gesto_train.losses import head_loss, keypoint_loss
 from gesto_train.schema import DFL_BINS, IGNORE, SURE
 
 
@@ -96,3 +96,11 @@ def test_no_class_loss_inside_an_ignored_box():
     boxes, classes = torch.tensor([[[0.0, 0, 64, 64]]]), torch.zeros(1, 1, dtype=torch.long)
     head_loss((raw, cls), points, strides, boxes, classes, torch.tensor([[IGNORE]]))[0].backward()
     assert cls.grad.abs().max() == 0
+
+
+def test_reach_gives_far_keypoints_a_slope():
+    near = torch.tensor([0.0])
+    assert keypoint_loss(near, 2.5).item() == 0
+    exponent = torch.tensor([12.0], requires_grad=True)
+    slopes = [torch.autograd.grad(keypoint_loss(exponent, reach).sum(), exponent)[0].item() for reach in (1.0, 2.5)]
+    assert slopes[0] < 1e-5 and slopes[1] > 1e-2

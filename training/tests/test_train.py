@@ -78,6 +78,23 @@ def test_the_shipped_configuration_loads():
     assert config.network.width == 0.25 and config.groups["val"].part == "val"
 
 
+def test_the_larger_size_differs_by_its_width_alone_and_trains(made_up, tmp_path):
+    n, s = load_config(ROOT / "config.toml"), load_config(ROOT / "config-s.toml")
+    assert s.network.width == 0.5 and s.sampling == n.sampling and s.groups == n.groups
+    config = load_config(made_up / "config.toml", ["network.width=0.5", "train.steps=2", "train.batch=8"])
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    Trainer(config, data, "cpu", tmp_path).run()
+    with safe_open(str(tmp_path / "multi-s.safetensors"), "pt") as file:
+        assert file.metadata()["architecture"] == "yolov8s-multi" and file.get_tensor("b.0.weight").shape[0] == 32
+
+
+def test_a_file_may_build_upon_another(tmp_path):
+    (tmp_path / "a.toml").write_text("[train]\nbatch = 4\nlr = 0.5\n[groups.val]\npart = 'val'")
+    (tmp_path / "b.toml").write_text("base = 'a.toml'\n[train]\nlr = 0.25")
+    config = load_config(tmp_path / "b.toml", ["train.seed=3"])
+    assert (config.train.batch, config.train.lr, config.train.seed) == (4, 0.25, 3)
+
+
 def test_schedule_and_rotation(made_up):
     o = load_config(made_up / "config.toml").train
     assert learning_rate(0.0, 0, o) < learning_rate(0.1, 10, o) and learning_rate(1.0, 100, o) < 0.02 * o.lr
@@ -104,6 +121,8 @@ def test_rare_gestures_come_more_often(made_up):
     assert all((w == 0) == (r["src"] == "other") for w, r in zip(weights, records))
     draw = Sampler(train, weights, "cpu")
     assert not {data.records[i]["src"] for i in draw(200).tolist()} & {"other"}
+    nothing = [{"src": "a", "hands": [], "people": []}, {"src": "a", "hands": [], "people": [{}]}]
+    assert picture_weights(nothing, SamplingOptions(empty=3.0)).tolist() == [0.75, 0.25]
     bank = HandBank(data, train, SamplingOptions(paste_least_side=10.0, paste_never=("palm",)), "cpu")
     assert set(bank.count) == {"fist", "no_gesture"}
 
