@@ -109,8 +109,11 @@ def _doubt_hands(data: Dataset, row: int, groups: list, sizes: int, o: RelabelOp
                 break
 
 
-def relabel(network: nn.Module, data: Dataset, index: np.ndarray, o: RelabelOptions, half: bool = False) -> Counter:
-    """Changes the labels of the pictures `index` in place; returns what was changed how often."""
+def relabel(network: nn.Module | None, data: Dataset, index: np.ndarray, o: RelabelOptions, half: bool = False) -> Counter:
+    """Changes the labels of the pictures `index` in place; returns what was changed how often.
+
+    Without a network only `o.unlabelled` is carried out.
+    """
     count: Counter = Counter()
     for row in index.tolist():
         record = data.records[row]
@@ -119,6 +122,8 @@ def relabel(network: nn.Module, data: Dataset, index: np.ndarray, o: RelabelOpti
             if len(free):
                 data.people[row, free[0, 0]] = data.people.new_tensor([0, 0, *data.size[row].tolist(), IGNORE])
                 count["pictures without people labels"] += 1
+    if network is None:
+        return count
     index = np.array([i for i in index if data.records[i]["src"] not in o.complete], dtype=np.int64)
     found = [predict(network, data, index, h, w, threshold=0.2, most=40, half=half) for h, w in o.sizes]
     for at, row in enumerate(index.tolist()):

@@ -78,8 +78,9 @@ class Trainer:
         torch.manual_seed(o.seed)
         self.half = device == "cuda"
         train = data.where(lambda r: config.part(r) == "train")
-        if config.relabel.weights:
-            teacher = load_network(Path(config.relabel.weights)).to(device)
+        if config.relabel.weights or config.relabel.unlabelled:
+            weights = config.relabel.weights
+            teacher = load_network(Path(weights)).to(device) if weights else None
             began = time.time()
             changes = relabel(teacher, data, train, config.relabel, self.half)
             print(f"relabelled in {time.time() - began:.0f} s: {dict(changes)}", flush=True)
