@@ -148,6 +148,7 @@ impl Bench<'_> {
             network.wait()
         })?);
         let description = network.describe();
+        let tried = if layers { network.tried() } else { Vec::new() };
         let profile = if layers { network.profile()? } else { Vec::new() };
         let adapter = network.adapter().clone();
         let arithmetic = format!("{:?}", network.arithmetic());
@@ -172,7 +173,11 @@ impl Bench<'_> {
         let layers: Vec<Value> = description
             .iter()
             .enumerate()
-            .map(|(i, line)| json!({"dispatch": line, "us": profile.get(i).map(|d| d.as_secs_f64() * 1e6)}))
+            .map(|(i, line)| {
+                let us = |d: &Duration| d.as_secs_f64() * 1e6;
+                let tried = tried.get(i).into_iter().flatten().map(|(kernel, d)| json!([us(d), kernel]));
+                json!({"dispatch": line, "us": profile.get(i).map(us), "tried": tried.collect::<Vec<_>>()})
+            })
             .collect();
         Ok(json!({
             "adapter": {"name": adapter.name, "backend": adapter.backend, "kind": adapter.kind, "driver": adapter.driver, "lacks": adapter.lacks},

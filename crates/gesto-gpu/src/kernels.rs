@@ -12,15 +12,15 @@ use crate::plan::stage::Shape;
 
 const CONV_JOB: &str = include_str!("shaders/conv_job.wgsl");
 const CONV_VECTOR: &str = include_str!("shaders/conv_vector.wgsl");
+const CONV_FINISH: &str = include_str!("shaders/conv_finish.wgsl");
 const CONV_MATRIX: &str = include_str!("shaders/conv_matrix.wgsl");
+const CONV_STAGED: &str = include_str!("shaders/conv_staged.wgsl");
 const POOL: &str = include_str!("shaders/pool.wgsl");
 const RESIZE: &str = include_str!("shaders/resize.wgsl");
 const DECODE: &str = include_str!("shaders/decode.wgsl");
 
 /// Threads of a team of the vector kernel.
 const VECTOR_TEAM: usize = 64;
-/// Fragments and blocks of the vector kernel's tile.
-const VECTOR_TILE: (usize, usize) = (2, 2);
 
 /// What a binding is to a shader.
 #[derive(Clone, Copy)]
@@ -43,8 +43,6 @@ pub(crate) struct Kernels {
     /// Bilinear, then nearest.
     pub(crate) resize: [wgpu::ComputePipeline; 2],
     convs: HashMap<Shape, wgpu::ComputePipeline>,
-    /// By rows and columns of their tile.
-    conv_modules: HashMap<(usize, usize), wgpu::ShaderModule>,
     conv_pipeline_layout: wgpu::PipelineLayout,
     arithmetic: Arithmetic,
     matrix: MatrixUnit,
@@ -82,7 +80,6 @@ impl Kernels {
             classes_only,
             resize,
             convs: HashMap::new(),
-            conv_modules: HashMap::new(),
             conv_pipeline_layout,
             arithmetic,
             matrix,
@@ -98,40 +95,95 @@ impl Kernels {
         }
     }
 
-    /// Shapes that this device can run, those that split the steps least first.
+    /// Shapes that this device can run, those that split the steps least first. How many cells a staging one has room for is
+    /// left open: see [`Self::fitted`].
     pub(crate) fn shapes(&self, gpu: &Gpu) -> Vec<Shape> {
-        // Teams, split, rows, columns.
-        let all: &[(usize, usize, usize, usize)] = match self.arithmetic {
-            Arithmetic::Matrix => &[
-                (2, 1, 4, 4),
-                (4, 1, 2, 4),
-                (4, 1, 2, 2),
-                (4, 2, 2, 4),
-                (4, 2, 2, 2),
-                (4, 4, 2, 2),
-                (8, 8, 2, 2),
-            ],
-            _ => &[(1, 1, 2, 2), (2, 2, 2, 2), (4, 4, 2, 2), (8, 8, 2, 2)],
+        let direct = |&(teams, split, rows, columns): &(usize, usize, usize, usize)| Shape {
+            teams,
+            split,
+            rows,
+            columns,
+            across: 1,
+            depth: 0,
+            staged: 0,
+        };
+        let all: Vec<Shape> = match self.arithmetic {
+            Arithmetic::Matrix => {
+                // Teams, of them across, rows, columns, depth.
+                let staged = [
+                    (4, 1, 4, 4, 2),
+                    (4, 1, 4, 4, 1),
+                    (4, 1, 2, 4, 4),
+                    (4, 1, 2, 4, 2),
+                    (4, 1, 2, 4, 1),
+                    (4, 2, 4, 4, 2),
+                    (4, 2, 2, 4, 2),
+                    (4, 2, 2, 2, 4),
+                    (4, 2, 2, 2, 2),
+                    (8, 2, 2, 2, 2),
+                    (4, 1, 4, 2, 2),
+                    (4, 1, 4, 1, 1),
+                    (4, 1, 2, 2, 2),
+                    (4, 1, 2, 2, 1),
+                    (4, 1, 1, 4, 4),
+                ];
+                let staged = staged.map(|(teams, across, rows, columns, depth)| Shape {
+                    teams,
+                    split: 1,
+                    rows,
+                    columns,
+                    across,
+                    depth,
+                    staged: 0,
+                });
+                // Teams, split, rows, columns.
+                let read = [
+                    (2, 1, 4, 4),
+                    (4, 1, 2, 4),
+                    (4, 1, 2, 2),
+                    (4, 1, 4, 1),
+                    (4, 2, 2, 4),
+                    (4, 2, 2, 2),
+                    (4, 4, 2, 2),
+                    (8, 8, 2, 2),
+                ];
+                staged.into_iter().chain(read.iter().map(direct)).collect()
+            }
+            _ => [(1, 1, 2, 2), (2, 2, 2, 2), (4, 4, 2, 2), (8, 8, 2, 2)].iter().map(direct).collect(),
         };
         let limits = &gpu.limits;
-        all.iter()
-            .map(|&(teams, split, rows, columns)| Shape { teams, split, rows, columns })
-            .filter(|&shape| {
-                let (threads, partials) = self.threads_and_partials(shape);
-                let bytes = partials * if self.arithmetic == Arithmetic::Matrix { 4 } else { 16 };
-                threads <= limits.max_compute_invocations_per_workgroup as usize
-                    && threads <= limits.max_compute_workgroup_size_x as usize
-                    && bytes <= limits.max_compute_workgroup_storage_size as usize
-            })
-            .collect()
+        let fits = |shape: &Shape| {
+            let threads = self.threads(*shape);
+            threads <= limits.max_compute_invocations_per_workgroup as usize
+                && threads <= limits.max_compute_workgroup_size_x as usize
+                && self.workgroup_bytes(*shape) <= limits.max_compute_workgroup_storage_size as usize
+        };
+        all.into_iter().filter(fits).collect()
     }
 
-    fn threads_and_partials(&self, shape: Shape) -> (usize, usize) {
-        let tile = shape.rows * shape.columns * 256;
-        match self.arithmetic {
-            Arithmetic::Matrix => (shape.teams * self.matrix.lanes as usize, shape.teams * tile),
-            // In vectors of four; the first team adds the others' sums to its own.
-            _ => (shape.teams * VECTOR_TEAM, ((shape.split - 1) * tile / 4).max(1)),
+    /// A staging shape with room for this many cells, or `None` where they exceed the device's workgroup memory.
+    pub(crate) fn fitted(&self, gpu: &Gpu, shape: Shape, cells: usize) -> Option<Shape> {
+        // In coarse steps: each size is a pipeline of its own.
+        let shape = Shape { staged: cells.next_multiple_of(64), ..shape };
+        let most = gpu.limits.max_compute_workgroup_storage_size as usize;
+        (self.workgroup_bytes(shape) <= most).then_some(shape)
+    }
+
+    fn threads(&self, shape: Shape) -> usize {
+        let team = if self.arithmetic == Arithmetic::Matrix { self.matrix.lanes as usize } else { VECTOR_TEAM };
+        shape.teams * team
+    }
+
+    /// Workgroup memory of a shape, as its shader declares it.
+    fn workgroup_bytes(&self, shape: Shape) -> usize {
+        let line = (shape.columns * 4 + 2) * 16;
+        let places = shape.fragments() * BLOCK * 8;
+        match (self.arithmetic, shape.depth) {
+            (Arithmetic::Matrix, 0) => shape.teams * shape.rows * BLOCK * line + places,
+            (Arithmetic::Matrix, depth) => {
+                shape.staged * ((depth * 4 + 2) * 8 + 4) + shape.teams * BLOCK * line + places
+            }
+            _ => vector_partials(shape) * 16,
         }
     }
 
@@ -141,27 +193,27 @@ impl Kernels {
             if self.convs.contains_key(&shape) {
                 continue;
             }
-            let (threads, partials) = self.threads_and_partials(shape);
-            let mut constants = vec![("SPLIT", shape.split as f64), ("PARTIALS", partials as f64)];
-            if self.arithmetic == Arithmetic::Matrix {
-                constants.extend([
-                    ("LANES", f64::from(self.matrix.lanes)),
-                    ("TEAMS", shape.teams as f64),
-                    ("THREADS", threads as f64),
-                ]);
-            }
-            let size = (shape.rows, shape.columns);
-            let (arithmetic, matrix) = (self.arithmetic, self.matrix);
-            let module = self.conv_modules.entry(size).or_insert_with(|| {
-                let body = if arithmetic == Arithmetic::Matrix {
-                    matrix_body(size, matrix.side as usize)
-                } else {
-                    assert_eq!(size, VECTOR_TILE, "the vector kernel has one tile size");
-                    CONV_VECTOR.to_owned()
-                };
-                module(gpu, "convolution", &[&real_types(arithmetic), CONV_JOB, &body].concat())
-            });
-            let made = pipeline(gpu, module, &self.conv_pipeline_layout, &constants);
+            let threads = self.threads(shape);
+            let (constants, body) = if self.arithmetic == Arithmetic::Matrix {
+                let Shape { teams, split, rows, columns, across, depth, staged } = shape;
+                let lanes = self.matrix.lanes;
+                let constants = format!(
+                    "const LANES: u32 = {lanes}u;\nconst TEAMS: u32 = {teams}u;\nconst THREADS: u32 = {threads}u;\n\
+                     const SPLIT: u32 = {split}u;\nconst ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n\
+                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst STAGED: u32 = {staged}u;\n"
+                );
+                (constants, matrix_body(shape, self.matrix.side as usize))
+            } else {
+                let constants = format!(
+                    "const SPLIT: u32 = {}u;\nconst PARTIALS: u32 = {}u;\n",
+                    shape.split,
+                    vector_partials(shape)
+                );
+                (constants, CONV_VECTOR.to_owned())
+            };
+            let text = [&real_types(self.arithmetic), &constants, CONV_JOB, CONV_FINISH, &body].concat();
+            let module = module(gpu, "convolution", &text);
+            let made = pipeline(gpu, &module, &self.conv_pipeline_layout, &[]);
             gpu.check()?;
             self.convs.insert(shape, made);
         }
@@ -174,55 +226,74 @@ impl Kernels {
     }
 }
 
-/// Writes out the lines of `conv_matrix.wgsl` that depend on the number of accumulators and on the side of the hardware's
+/// Vectors of four that the vector kernel's teams but the first leave in workgroup memory.
+fn vector_partials(shape: Shape) -> usize {
+    ((shape.split - 1) * shape.rows * shape.columns * 64).max(1)
+}
+
+/// Writes out the lines of the matrix kernels that depend on the number of accumulators and on the side of the hardware's
 /// matrices, 8 or 16.
-fn matrix_body((rows, columns): (usize, usize), side: usize) -> String {
+fn matrix_body(shape: Shape, side: usize) -> String {
     let parts = BLOCK / side;
-    let (rows_here, columns_here) = (rows * parts, columns * parts);
+    let (rows_here, columns_here) = (shape.rows * parts, shape.columns * parts);
     let lines = |count: usize, f: &dyn Fn(usize) -> String| -> String { (0..count).map(f).collect() };
-    let each = |f: &dyn Fn(usize, usize) -> String| -> String {
-        (0..rows_here).flat_map(|i| (0..columns_here).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
+    let each = |rows: std::ops::Range<usize>, f: &dyn Fn(usize, usize) -> String| -> String {
+        rows.flat_map(|i| (0..columns_here).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
     };
     let matrix = |number: &str, role: &str| format!("coop_mat{side}x{side}<{number}, {role}>");
     let (a, b, c) = (matrix("f16", "A"), matrix("f16", "B"), matrix("f32", "C"));
-    let inputs = lines(rows, &|i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
-    let accumulators = each(&|i, j| format!("var c{i}_{j}: {c};\n"));
+    let staging = shape.depth > 0;
+    // Addresses count vectors of four numbers.
+    let cells = |k: usize, i: usize| {
+        let (fragment, within) = (i / parts, i % parts * side);
+        let from = if staging {
+            format!("staged[at + {fragment}u * apart * CELL + {within}u * next + {}u]", k * side / 4)
+        } else {
+            format!("maps[(i{fragment} * step.pitch + step.offset) / 4u + {within}u * next + {}u]", k * side / 4)
+        };
+        format!("let a{k}_{i} = coopLoadT<{a}>(&{from}, next);\n")
+    };
+    let first_block = if staging { "block" } else { "tile.z" };
+    let weights = |k: usize, j: usize| {
+        // Past the last block the numbers are thrown away.
+        let block = format!("min({first_block} + {}u, job.output_blocks - 1u)", j / parts);
+        let within = j % parts * side * BLOCK + k * side;
+        format!("let b{k}_{j} = coopLoad<{b}>(&weights[w + {block} * 256u + {within}u], 16u);\n")
+    };
     // A step has sixteen inputs: one matrix of side 16, or two of side 8.
     let products = lines(parts, &|k| {
-        let cells = lines(rows_here, &|i| {
-            let (fragment, within) = (i / parts, i % parts * side);
-            format!(
-                "let a{k}_{i} = coopLoadT<{a}>(&maps[i{fragment} * step.pitch + step.offset + {within}u * next + {}u], next);\n",
-                k * side
-            )
-        });
-        let weights = lines(columns_here, &|j| {
-            // Past the last block the numbers are thrown away.
-            let block = format!("min(tile.z + {}u, job.output_blocks - 1u)", j / parts);
-            let within = j % parts * side * BLOCK + k * side;
-            format!("let b{k}_{j} = coopLoad<{b}>(&weights[w + {block} * 256u + {within}u], 16u);\n")
-        });
-        cells
-            + &weights
-            + &each(&|i, j| format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n"))
+        lines(columns_here, &|j| weights(k, j))
+            + &lines(rows_here, &|i| cells(k, i))
+            + &each(0..rows_here, &|i, j| format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n"))
     });
-    let stores = each(&|i, j| {
-        format!("coopStoreT(c{i}_{j}, &partials[mine + {}u * WIDE + {}u], WIDE);\n", i * side, j * side)
-    });
-    let body = CONV_MATRIX
-        .replace("//= inputs\n", &inputs)
+    let store = |i: usize, j: usize, row: usize| {
+        format!("coopStoreT(c{i}_{j}, &sums[{} + {row}u * LINE + {}u], LINE);\n", "mine", j * side / 4)
+    };
+    let stores = if staging {
+        lines(shape.rows, &|fragment| {
+            let rows = fragment * parts..(fragment + 1) * parts;
+            each(rows, &|i, j| store(i, j, i % parts * side))
+                + &format!("workgroupBarrier();\nstore(job, lane, mine, (row + {fragment}u) * 16u, block);\n")
+                + if fragment + 1 < shape.rows { "workgroupBarrier();\n" } else { "" }
+        })
+    } else {
+        each(0..rows_here, &|i, j| store(i, j, i * side))
+    };
+    let inputs = lines(shape.rows, &|i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
+    let accumulators = each(0..rows_here, &|i, j| format!("var c{i}_{j}: {c};\n"));
+    let text = if staging { CONV_STAGED } else { CONV_MATRIX };
+    text.replace("//= inputs\n", &inputs)
         .replace("//= accumulators\n", &accumulators)
         .replace("//= products\n", &products)
-        .replace("//= stores\n", &stores);
-    format!("const ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n{body}")
+        .replace("//= stores\n", &stores)
 }
 
-/// The shader's own name for the feature maps' number type. Directives must stand first.
+/// The shaders' own names for the number type of feature maps, and for what they read weights in. Directives must stand first.
 fn real_types(arithmetic: Arithmetic) -> String {
     match arithmetic {
-        Arithmetic::Matrix => "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\n",
-        Arithmetic::F16 => "enable f16;\nalias real = f16;\n",
-        _ => "alias real = f32;\n",
+        Arithmetic::Matrix => "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\nalias packed = f16;\n",
+        Arithmetic::F16 => "enable f16;\nalias real = f16;\nalias packed = vec4<f16>;\n",
+        _ => "alias real = f32;\nalias packed = vec4<f32>;\n",
     }
     .to_owned()
 }

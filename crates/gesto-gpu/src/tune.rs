@@ -25,6 +25,12 @@ pub(crate) struct How {
     pub(crate) kernel: Option<usize>,
 }
 
+/// What was chosen, and what each shape took for each stage where that was measured, in ticks.
+pub(crate) struct Plan {
+    pub(crate) dispatches: Vec<Dispatch>,
+    pub(crate) tried: Vec<Vec<(Shape, u64)>>,
+}
+
 /// Workgroups that keep a large GPU busy; below, steps are split over more teams.
 const BUSY: usize = 512;
 
@@ -41,45 +47,71 @@ pub(crate) fn plan(
     tables: &Tables,
     binds: &Binds<'_>,
     how: How,
-) -> Result<Vec<Dispatch>> {
+) -> Result<Plan> {
     let How { measure, software, kernel } = how;
-    let mut shapes = kernels.shapes(gpu);
-    if let Some(number) = kernel {
-        shapes = shapes.get(number).into_iter().copied().collect();
-    }
+    let all = kernels.shapes(gpu);
+    let shapes = match kernel {
+        Some(number) => all.get(number).into_iter().copied().collect(),
+        None => all.clone(),
+    };
     if shapes.is_empty() {
         return Err(Error::new(ErrorKind::Unsupported, "the GPU has no kernel of that number"));
     }
-    let chosen: Vec<Option<Shape>> =
-        tables.stages.iter().map(|s| rule(s, tables, &shapes, software)).collect();
+    // Each stage's own choice; where the one asked-for kernel cannot do a stage, any that can.
+    let fitting = |stage: &Stage| {
+        let fit = |shapes: &[Shape]| -> Vec<Shape> {
+            shapes.iter().filter_map(|&shape| fitted(gpu, kernels, stage, tables, shape)).collect()
+        };
+        let wanted = fit(&shapes);
+        if wanted.is_empty() { fit(&all) } else { wanted }
+    };
+    let fitting: Vec<Vec<Shape>> = tables.stages.iter().map(fitting).collect();
+    let mut chosen: Vec<Option<Shape>> =
+        tables.stages.iter().zip(&fitting).map(|(s, shapes)| rule(s, tables, shapes, software)).collect();
     let timestamps = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-    if !measure || !timestamps {
-        return lay_out(gpu, kernels, tables, &chosen);
-    }
-    // Every shape for every stage; the fastest stays.
-    let mut best: Vec<(u64, Option<Shape>)> = chosen.iter().map(|&shape| (u64::MAX, shape)).collect();
-    for &shape in &shapes {
-        let all: Vec<Option<Shape>> = chosen.iter().map(|c| c.map(|_| shape)).collect();
-        let dispatches = lay_out(gpu, kernels, tables, &all)?;
-        for (best, time) in best.iter_mut().zip(times(gpu, kernels, binds, &dispatches)?) {
-            if best.1.is_some() && time < best.0 {
-                *best = (time, Some(shape));
+    let mut tried: Vec<Vec<(Shape, u64)>> = vec![Vec::new(); chosen.len()];
+    if measure && timestamps {
+        // Every shape for every stage; the fastest stays.
+        for round in 0..fitting.iter().map(Vec::len).max().unwrap_or(0) {
+            let these: Vec<Option<Shape>> =
+                fitting.iter().zip(&chosen).map(|(f, c)| f.get(round).copied().or(*c)).collect();
+            let dispatches = lay_out(gpu, kernels, tables, &these)?;
+            let times = times(gpu, kernels, binds, &dispatches)?;
+            for ((tried, shapes), time) in tried.iter_mut().zip(&fitting).zip(times) {
+                tried.extend(shapes.get(round).map(|&shape| (shape, time)));
             }
         }
+        for (chosen, tried) in chosen.iter_mut().zip(&tried) {
+            *chosen = tried.iter().min_by_key(|(_, time)| *time).map(|&(shape, _)| shape).or(*chosen);
+        }
     }
-    let chosen: Vec<Option<Shape>> = best.into_iter().map(|(_, shape)| shape).collect();
-    lay_out(gpu, kernels, tables, &chosen)
+    Ok(Plan { dispatches: lay_out(gpu, kernels, tables, &chosen)?, tried })
+}
+
+/// The shape as a stage can use it, if all of its jobs can.
+fn fitted(gpu: &Gpu, kernels: &Kernels, stage: &Stage, tables: &Tables, shape: Shape) -> Option<Shape> {
+    let Stage::Convs { jobs } = stage else { return None };
+    if shape.depth == 0 {
+        return Some(shape);
+    }
+    let cells = tables.conv_jobs[jobs.clone()].iter().map(|job| job.staged_cells(shape));
+    let most = cells.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+    kernels.fitted(gpu, shape, most)
 }
 
 /// Splits the steps only where there are too few tiles to fill the machine.
 fn rule(stage: &Stage, tables: &Tables, shapes: &[Shape], software: bool) -> Option<Shape> {
     let Stage::Convs { jobs } = stage else { return None };
     let groups = |shape: Shape| tiles(stage, tables, Some(shape)).len();
-    let steps = tables.conv_jobs[jobs.clone()].iter().map(|job| job.steps()).max().unwrap_or(1);
-    let fits = |shape: &&Shape| shape.split == 1 || shape.split * 2 <= steps;
+    let jobs = &tables.conv_jobs[jobs.clone()];
+    let steps = jobs.iter().map(|job| job.steps()).max().unwrap_or(1);
+    let blocks = jobs.iter().map(|job| job.blocks()).max().unwrap_or(1);
+    let fits = |shape: &&Shape| {
+        (shape.split == 1 || shape.split * 2 <= steps) && shape.columns * shape.across < 2 * blocks
+    };
     if software {
         // The smallest kernel: the driver compiles it with a CPU's compiler.
-        return shapes.iter().min_by_key(|shape| (shape.split, shape.rows * shape.columns)).copied();
+        return shapes.iter().min_by_key(|s| (s.split, s.depth > 0, s.rows * s.columns)).copied();
     }
     let enough = shapes.iter().filter(fits).find(|&&shape| groups(shape) >= BUSY);
     enough.or_else(|| shapes.iter().rfind(fits)).or_else(|| shapes.first()).copied()

@@ -20,15 +20,11 @@ impl GpuNetwork {
     pub fn describe(&self) -> Vec<String> {
         let line = |(stage, dispatch): (&Stage, &Dispatch)| match stage {
             Stage::Convs { jobs } => {
-                let shape = dispatch.shape.unwrap_or(Shape { teams: 0, split: 0, rows: 0, columns: 0 });
+                let kernel = dispatch.shape.map_or_else(String::new, |shape| shape.to_string());
                 let macs: u64 = self.tables.macs[jobs.clone()].iter().sum();
                 format!(
-                    "{} | {} x {} cells by channels, {} teams, sums split {} ways | {} workgroups | {:.2} MMAC",
+                    "{} | {kernel} | {} workgroups | {:.2} MMAC",
                     self.tables.conv_names[jobs.clone()].join(" "),
-                    16 * shape.rows,
-                    16 * shape.columns,
-                    shape.teams,
-                    shape.split,
                     dispatch.groups.0 * dispatch.groups.1,
                     macs as f64 / 1e6
                 )
@@ -52,6 +48,17 @@ impl GpuNetwork {
         let ticks = tune::times(&self.gpu, &self.kernels, &binds, &self.dispatches)?;
         let one = |t: u64| Duration::from_nanos((t as f64 * period / tune::REPEATS as f64) as u64);
         Ok(ticks.into_iter().map(one).collect())
+    }
+
+    /// What [`GpuOptions::tune`](crate::GpuOptions::tune) measured for each line of [`describe`](Self::describe): kernels in
+    /// words and their GPU times. Empty without it.
+    #[must_use]
+    pub fn tried(&self) -> Vec<Vec<(String, Duration)>> {
+        let period = f64::from(self.gpu.queue.get_timestamp_period()) / tune::REPEATS as f64;
+        let one = |&(shape, ticks): &(Shape, u64)| {
+            (shape.to_string(), Duration::from_nanos((ticks as f64 * period) as u64))
+        };
+        self.tried.iter().map(|stage| stage.iter().map(one).collect()).collect()
     }
 
     /// The feature map behind each value of the graph, for one picture of the last submission; `None` where a value was

@@ -25,7 +25,7 @@ use crate::frame::{Fit, Frame, Resize};
 use crate::kernels::Kernels;
 use crate::options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 use crate::plan::lower::{Lowered, lower};
-use crate::plan::stage::{Tables, tables};
+use crate::plan::stage::{Shape, Tables, tables};
 use crate::preprocess::{Geometry, Preprocess};
 use crate::slot::{Mapping, Slot, TIMESTAMPS};
 use crate::tune;
@@ -75,6 +75,7 @@ pub struct GpuNetwork {
     head_entries: Vec<HeadEntry>,
     thresholds: Vec<f32>,
     dispatches: Vec<Dispatch>,
+    tried: Vec<Vec<(Shape, u64)>>,
     preprocess: Option<Preprocess>,
     slots: Vec<Slot>,
     next_slot: usize,
@@ -170,7 +171,7 @@ impl GpuNetwork {
             .collect::<Result<Vec<_>>>()?;
 
         let software = opened.summary.kind == "software";
-        let dispatches = {
+        let tune::Plan { dispatches, tried } = {
             let timing = tune::Binds { conv: &conv_bind, pool: &pool_bind };
             let how = tune::How { measure: options.tune, software, kernel: options.kernel };
             tune::plan(&gpu, &mut kernels, &tables, &timing, how)?
@@ -209,6 +210,7 @@ impl GpuNetwork {
             head_entries,
             thresholds: Vec::new(),
             dispatches,
+            tried,
             preprocess: None,
             slots,
             next_slot: 0,

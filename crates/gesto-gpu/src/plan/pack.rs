@@ -105,9 +105,10 @@ fn steps(conv: &Conv, inputs: &[Run]) -> Result<Vec<Sourced>> {
                 steps.push(Sourced { step: at(run, 0, ky as i64 - 1, -1), lanes });
             }
         } else {
-            for tap in 0..taps {
-                let (ky, kx) = (tap / k, tap % k);
-                for channel in (0..run.channels).step_by(BLOCK) {
+            // Tap by tap within a chunk of channels: the staged kernel keeps a chunk close for all of its taps.
+            for channel in (0..run.channels).step_by(BLOCK) {
+                for tap in 0..taps {
+                    let (ky, kx) = (tap / k, tap % k);
                     let lanes = std::array::from_fn(|lane| {
                         (channel + lane < run.channels).then(|| (first + channel + lane) * taps + tap)
                     });

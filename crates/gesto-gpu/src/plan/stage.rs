@@ -1,9 +1,11 @@
 //! Jobs and tiles: each depth of the network is one dispatch over the tiles of all the layers at that depth.
 
+use std::fmt;
+
 use gesto_engine::Model;
 use gesto_engine::model::Activation;
 
-use super::layout::Plane;
+use super::layout::{BLOCK, Plane};
 use super::lower::{ConvNode, Lowered, PoolNode, Target};
 use super::pack::{BlockOrder, Step, pack};
 use crate::error::{Error, ErrorKind, Result};
@@ -47,6 +49,10 @@ pub(crate) struct ConvJob {
     doubled_image: u32,
     /// Fragments that cover every cell once.
     fragments: u32,
+    /// Rows and columns of the kernel: 1 or 3. 0: the picture, which has steps of its own kind.
+    side: u32,
+    /// Sixteens of input channels.
+    chunks: u32,
 }
 
 /// A pool as its kernel sees it; the same fields stand in `pool.wgsl`.
@@ -80,12 +86,37 @@ pub(crate) struct Shape {
     pub(crate) rows: usize,
     /// Blocks of sixteen output channels in a tile.
     pub(crate) columns: usize,
+    /// Teams that lie beside each other along the output channels.
+    pub(crate) across: usize,
+    /// Sixteens of input channels that are staged in workgroup memory at a time; 0: none, teams read the maps.
+    pub(crate) depth: usize,
+    /// Cells for which a staging workgroup has room.
+    pub(crate) staged: usize,
 }
 
 impl Shape {
-    /// Tiles that one workgroup makes, of the same channels.
-    pub(crate) fn tiles(self) -> usize {
-        self.teams / self.split
+    /// Teams behind each other along the cells.
+    pub(crate) fn along(self) -> usize {
+        self.teams / self.split / self.across
+    }
+
+    /// Fragments of a workgroup.
+    pub(crate) fn fragments(self) -> usize {
+        self.along() * self.rows
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cells, channels) = (self.fragments() * FRAGMENT, self.columns * self.across * FRAGMENT);
+        write!(f, "{cells} x {channels} cells by channels, {} teams", self.teams)?;
+        if self.split > 1 {
+            write!(f, ", sums split {} ways", self.split)?;
+        }
+        if self.depth > 0 {
+            write!(f, ", {} across, {} cells of {} channels staged", self.across, self.staged, 16 * self.depth)?;
+        }
+        Ok(())
     }
 }
 
@@ -170,6 +201,8 @@ fn conv_job(t: &mut Tables, model: &Model, node: &ConvNode, batch: usize, order:
         bias: small(t.bias.len())?,
         silu: u32::from(conv.activation == Activation::Silu),
         stride: small(conv.stride)?,
+        side: if input.pitch < BLOCK { 0 } else { small(conv.kernel)? },
+        chunks: small(packed.steps.len() / (conv.kernel * conv.kernel))?,
         in_row: small(input.row)?,
         in_image: small(input.image())?,
         pictures: small(batch)?,
@@ -255,14 +288,43 @@ impl ConvJob {
         self.steps as usize
     }
 
+    /// Sixteens of output channels.
+    pub(crate) fn blocks(&self) -> usize {
+        (self.out_channels as usize).div_ceil(FRAGMENT)
+    }
+
     /// The job's share of a dispatch: one entry for each workgroup.
     pub(crate) fn tiles(&self, job: usize, shape: Shape) -> impl Iterator<Item = Tile> {
-        let blocks = (self.out_channels as usize).div_ceil(FRAGMENT);
-        (0..self.fragments as usize).step_by(shape.rows * shape.tiles()).flat_map(move |fragment| {
+        let blocks = self.blocks();
+        let strip = self.strip(shape) as u32;
+        (0..self.fragments as usize).step_by(shape.fragments()).flat_map(move |fragment| {
             (0..blocks)
-                .step_by(shape.columns)
-                .map(move |block| [job as u32, fragment as u32, block as u32, 0])
+                .step_by(shape.columns * shape.across)
+                .map(move |block| [job as u32, fragment as u32, block as u32, strip])
         })
+    }
+
+    /// Staged cells from one row of the kernel to the next.
+    fn strip(&self, shape: Shape) -> usize {
+        let [side, stride, in_row] = [self.side, self.stride, self.in_row].map(|n| n as usize);
+        if side == 0 {
+            return 0;
+        }
+        if self.fragments_in_row != 0 {
+            return 15 * stride + side;
+        }
+        // One range over all rows of the kernel where rows are short, else a strip for each.
+        in_row.min(shape.fragments() * FRAGMENT + side - 1)
+    }
+
+    /// Cells that a workgroup stages; none where the job cannot be staged.
+    pub(crate) fn staged_cells(&self, shape: Shape) -> Option<usize> {
+        let (side, strip) = (self.side as usize, self.strip(shape));
+        match (side, self.fragments_in_row) {
+            (0, _) => None,
+            (_, 0) => Some((side - 1) * strip + shape.fragments() * FRAGMENT + side - 1),
+            _ => Some(shape.fragments() * side * strip),
+        }
     }
 }
 

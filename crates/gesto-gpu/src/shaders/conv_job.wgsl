@@ -28,6 +28,8 @@ struct Job {
     doubled_row: u32,
     doubled_image: u32,
     fragments: u32,
+    side: u32,
+    chunks: u32,
 }
 
 // Sixteen output cells in a row of the map, or of the whole batch's cells.
@@ -72,11 +74,19 @@ fn cell_of(job: Job, cell: u32) -> Cell {
     return Cell(picture, line - 1u, column - 1u, inside);
 }
 
-fn raw_index(job: Job, cell: Cell, channel: u32) -> u32 {
-    return job.out_base + ((cell.picture * job.height + cell.y) * job.width + cell.x) * job.out_pitch + channel;
-}
+// Marks a place that does not exist.
+const NOWHERE: u32 = 0xffffffffu;
 
-fn doubled_index(job: Job, cell: Cell, dy: u32, dx: u32, channel: u32) -> u32 {
-    let place = cell.picture * job.doubled_image + (2u * cell.y + dy + 1u) * job.doubled_row + 2u * cell.x + dx + 1u;
-    return job.doubled_base + place * job.doubled_pitch + channel;
+// Where an output cell goes: its number in the maps, and in the raw outputs or in the map of twice the size (the upper left
+// one of its four cells there).
+fn place_of(job: Job, fragment: Fragment, within: u32) -> vec2<u32> {
+    let at = fragment.output + within;
+    let cell = cell_of(job, at);
+    if (within >= fragment.count || !cell.inside) {
+        return vec2<u32>(NOWHERE, 0u);
+    }
+    if (job.raw != 0u) {
+        return vec2<u32>(at, (cell.picture * job.height + cell.y) * job.width + cell.x);
+    }
+    return vec2<u32>(at, cell.picture * job.doubled_image + (2u * cell.y + 1u) * job.doubled_row + 2u * cell.x + 1u);
 }

@@ -3,22 +3,6 @@
 // A team of 64 threads makes 32 cells by 32 channels, each thread 4 by 4, straight from the buffers: neighbouring
 // threads share what they load through the cache. With SPLIT teams in a workgroup, each sums a part of the steps.
 
-override SPLIT: u32 = 1u;
-override PARTIALS: u32 = 4u;
-
-struct Step {
-    offset: u32,
-    pitch: u32,
-}
-
-@group(0) @binding(0) var<storage, read_write> maps: array<vec4<real>>;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<real>>;
-@group(0) @binding(2) var<storage, read> biases: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> raw: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> jobs: array<Job>;
-@group(0) @binding(5) var<storage, read> steps: array<Step>;
-@group(1) @binding(0) var<storage, read> tiles: array<vec4<u32>>;
-
 var<workgroup> partials: array<vec4<f32>, PARTIALS>;
 
 @compute @workgroup_size(64, SPLIT, 1)
@@ -78,29 +62,10 @@ fn main(
     if (channel >= job.out_channels) {
         return;
     }
-    let bias = biases[(job.bias + channel) / 4u];
     for (var i = 0u; i < 4u; i++) {
-        let at = fragment.output + first + i;
-        let cell = cell_of(job, at);
-        if (first + i >= fragment.count || !cell.inside) {
-            continue;
-        }
-        var v = sum[i] + bias;
-        if (job.silu != 0u) {
-            v = v / (1.0 + exp(-v));
-        }
-        if (job.has_residual != 0u) {
-            v += vec4<f32>(maps[(job.residual_base + at * job.residual_pitch + channel) / 4u]);
-        }
-        if (job.raw != 0u) {
-            raw[raw_index(job, cell, channel) / 4u] = v;
-            continue;
-        }
-        maps[(job.out_base + at * job.out_pitch + channel) / 4u] = vec4<real>(v);
-        if (job.has_doubled != 0u) {
-            for (var d = 0u; d < 4u; d++) {
-                maps[doubled_index(job, cell, d / 2u, d % 2u, channel) / 4u] = vec4<real>(v);
-            }
+        let place = place_of(job, fragment, first + i);
+        if (place.x != NOWHERE) {
+            finish(job, place, channel, sum[i]);
         }
     }
 }
