@@ -1,6 +1,6 @@
 //! The device with its faults caught: wgpu reports errors through callbacks, whose default is to panic.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use wgpu::util::DeviceExt;
 
@@ -14,6 +14,7 @@ pub(crate) struct Gpu {
     pub(crate) limits: wgpu::Limits,
     name: String,
     fault: Arc<Mutex<Option<Error>>>,
+    lost: Arc<OnceLock<Error>>,
 }
 
 impl Gpu {
@@ -29,20 +30,21 @@ impl Gpu {
             };
             keep_first(&slot, Error::new(kind, format!("the GPU {label:?} {what}: {error}")));
         }));
-        let (slot, label) = (Arc::clone(&fault), name.clone());
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                keep_first(
-                    &slot,
-                    Error::new(ErrorKind::DeviceLost, format!("the GPU {label:?} was lost: {message}")),
-                );
-            }
+        let lost = Arc::new(OnceLock::new());
+        let (slot, label) = (Arc::clone(&lost), name.clone());
+        device.set_device_lost_callback(move |_, message| {
+            let why = if message.is_empty() { "its driver gave no reason" } else { message.as_str() };
+            // Only the first loss counts.
+            let _ = slot.set(Error::new(ErrorKind::DeviceLost, format!("the GPU {label:?} was lost: {why}")));
         });
-        Self { limits: device.limits(), device, queue: opened.queue.clone(), name, fault }
+        Self { limits: device.limits(), device, queue: opened.queue.clone(), name, fault, lost }
     }
 
-    /// The first fault since the last call, if any.
+    /// The first fault since the last call, if any; a lost device stays lost.
     pub(crate) fn check(&self) -> Result<()> {
+        if let Some(error) = self.lost.get() {
+            return Err(error.clone());
+        }
         match self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -135,7 +137,13 @@ impl Gpu {
         Ok(view[..size as usize].to_vec())
     }
 
+    /// Why memory could not be mapped: the device's fault if it has one.
     pub(crate) fn map_failed(&self, why: &dyn std::fmt::Display) -> Error {
+        // The device's callbacks run while it is polled.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        if let Err(error) = self.check() {
+            return error;
+        }
         Error::new(
             ErrorKind::DeviceLost,
             format!("memory of the GPU {:?} could not be mapped: {why}", self.name),

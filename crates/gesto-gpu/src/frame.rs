@@ -15,27 +15,48 @@ pub enum PixelFormat {
     Rgb,
     /// One byte of brightness.
     Gray,
+    /// A plane of luma in [`Frame::data`], then a plane of interleaved `U, V` at half the width and height in
+    /// [`Frame::chroma`]. BT.601, limited range; both sides even.
+    Nv12,
+    /// `Y0, U, Y1, V` for each two pixels of a row. BT.601, limited range; the width is even.
+    Yuyv,
 }
 
 impl PixelFormat {
-    /// Bytes for each pixel.
+    /// Bytes for each pixel of the first plane.
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
             Self::Bgra | Self::Rgba => 4,
             Self::Bgr | Self::Rgb => 3,
-            Self::Gray => 1,
+            Self::Yuyv => 2,
+            Self::Gray | Self::Nv12 => 1,
         }
     }
 
-    /// Byte positions of red, green and blue.
-    pub(crate) fn rgb(self) -> [u32; 3] {
-        match self {
-            Self::Bgra | Self::Bgr => [2, 1, 0],
-            Self::Rgba | Self::Rgb => [0, 1, 2],
-            Self::Gray => [0, 0, 0],
-        }
+    /// Where a pixel's three samples (red, green, blue or Y, U, V) lie in a row of `width` pixels, NV12's chroma
+    /// row following the luma's.
+    pub(crate) fn samples(self, width: usize) -> Samples {
+        let (pair, at) = match self {
+            Self::Bgra | Self::Bgr => (0, [2, 1, 0]),
+            Self::Rgba | Self::Rgb => (0, [0, 1, 2]),
+            Self::Gray => (0, [0, 0, 0]),
+            Self::Yuyv => (4, [0, 1, 3]),
+            Self::Nv12 => (2, [0, width as u32, width as u32 + 1]),
+        };
+        Samples { pixel: self.bytes() as u32, pair, at }
     }
+}
+
+/// Places of a pixel's samples in its row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Samples {
+    /// Bytes from one pixel's first sample to the next one's.
+    pub(crate) pixel: u32,
+    /// Bytes from one pair of pixels' second and third sample to the next pair's; 0: each pixel has its own, at `pixel`.
+    pub(crate) pair: u32,
+    /// First bytes of the three samples.
+    pub(crate) at: [u32; 3],
 }
 
 /// Clockwise turn that brings the stored picture upright.
@@ -69,6 +90,17 @@ pub struct Frame<'a> {
     pub turn: Turn,
     /// Mirror left and right, after the turn.
     pub mirror: bool,
+    /// The chroma plane of [`PixelFormat::Nv12`]; unused by the other formats.
+    pub chroma: Chroma<'a>,
+}
+
+/// The second plane of an NV12 frame: `U, V` for each two by two pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Chroma<'a> {
+    /// Rows of `U, V` pairs, top first; half as many as the luma has.
+    pub data: &'a [u8],
+    /// Bytes from one row's start to the next.
+    pub pitch: usize,
 }
 
 /// The largest accepted side and picture: what graphics drivers and 32-bit offsets handle with room to spare.
@@ -76,11 +108,17 @@ const MAX_SIDE: usize = 1 << 16;
 const MAX_PIXELS: usize = 1 << 27;
 
 impl<'a> Frame<'a> {
-    /// An upright frame whose rows follow each other without gaps.
+    /// An upright frame whose rows follow each other without gaps, NV12's chroma after its luma.
     #[must_use]
     pub fn packed(data: &'a [u8], width: usize, height: usize, format: PixelFormat) -> Self {
         let pitch = width.saturating_mul(format.bytes());
-        Self { data, width, height, pitch, format, turn: Turn::None, mirror: false }
+        let chroma = match format {
+            PixelFormat::Nv12 => {
+                Chroma { data: data.get(pitch.saturating_mul(height)..).unwrap_or_default(), pitch }
+            }
+            _ => Chroma::default(),
+        };
+        Self { data, width, height, pitch, format, turn: Turn::None, mirror: false, chroma }
     }
 
     /// Width and height once upright.
@@ -103,20 +141,36 @@ impl<'a> Frame<'a> {
                 "a frame of {width} x {height} pixels is too large: at most {MAX_PIXELS} pixels"
             ));
         }
+        let even = |n: usize| n.is_multiple_of(2);
+        match self.format {
+            PixelFormat::Nv12 if !even(width) || !even(height) => {
+                return bad(format!("an NV12 frame of {width} x {height}: both sides must be even"));
+            }
+            PixelFormat::Yuyv if !even(width) => {
+                return bad(format!("a YUYV frame of {width} x {height}: the width must be even"));
+            }
+            _ => {}
+        }
         let row = width * self.format.bytes();
-        if pitch < row {
-            return bad(format!(
-                "a row of {width} pixels has {row} bytes, more than the frame's pitch of {pitch}"
-            ));
+        let mut planes = vec![("", self.data, pitch, height)];
+        if self.format == PixelFormat::Nv12 {
+            planes.push(("chroma ", self.chroma.data, self.chroma.pitch, height / 2));
         }
-        let needed = pitch.checked_mul(height - 1).and_then(|n| n.checked_add(row));
-        match needed {
-            Some(needed) if self.data.len() >= needed => Ok(()),
-            _ => bad(format!(
-                "a frame of {width} x {height} pixels with a pitch of {pitch} bytes does not fit {} bytes",
-                self.data.len()
-            )),
+        for (name, data, pitch, rows) in planes {
+            if pitch < row {
+                return bad(format!(
+                    "a {name}row of {width} pixels has {row} bytes, more than the frame's pitch of {pitch}"
+                ));
+            }
+            let needed = pitch.checked_mul(rows - 1).and_then(|n| n.checked_add(row));
+            if needed.is_none_or(|needed| data.len() < needed) {
+                return bad(format!(
+                    "{} {name}bytes are too few for a frame of {width} x {height} pixels with a pitch of {pitch}",
+                    data.len()
+                ));
+            }
         }
+        Ok(())
     }
 }
 
@@ -244,6 +298,15 @@ mod tests {
         let mut short = Frame::packed(&data, 5, 5, PixelFormat::Bgra);
         short.pitch = 19;
         assert_eq!(short.check().unwrap_err().kind(), ErrorKind::Input);
+        assert_eq!(frame(8, 8, PixelFormat::Nv12), Ok(()), "64 of luma and 32 of chroma");
+        assert_eq!(frame(8, 10, PixelFormat::Nv12), Err(ErrorKind::Input), "no room for the chroma");
+        assert_eq!(frame(7, 8, PixelFormat::Nv12), Err(ErrorKind::Input), "an odd width");
+        assert_eq!(frame(8, 7, PixelFormat::Nv12), Err(ErrorKind::Input), "an odd height");
+        assert_eq!(frame(5, 8, PixelFormat::Yuyv), Err(ErrorKind::Input), "an odd width");
+        assert_eq!(frame(6, 7, PixelFormat::Yuyv), Ok(()));
+        let mut gaps = Frame::packed(&data, 8, 8, PixelFormat::Nv12);
+        gaps.chroma.pitch = usize::MAX;
+        assert_eq!(gaps.check().unwrap_err().kind(), ErrorKind::Input);
     }
 
     #[test]

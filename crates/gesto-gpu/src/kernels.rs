@@ -170,7 +170,8 @@ impl Kernels {
     }
 
     fn threads(&self, shape: Shape) -> usize {
-        let team = if self.arithmetic == Arithmetic::Matrix { self.matrix.lanes as usize } else { VECTOR_TEAM };
+        let team =
+            if self.arithmetic == Arithmetic::Matrix { self.matrix.lanes as usize } else { VECTOR_TEAM };
         shape.teams * team
     }
 
@@ -249,7 +250,10 @@ fn matrix_body(shape: Shape, side: usize) -> String {
         let from = if staging {
             format!("staged[at + {fragment}u * apart * CELL + {within}u * next + {}u]", k * side / 4)
         } else {
-            format!("maps[(i{fragment} * step.pitch + step.offset) / 4u + {within}u * next + {}u]", k * side / 4)
+            format!(
+                "maps[(i{fragment} * step.pitch + step.offset) / 4u + {within}u * next + {}u]",
+                k * side / 4
+            )
         };
         format!("let a{k}_{i} = coopLoadT<{a}>(&{from}, next);\n")
     };
@@ -264,7 +268,9 @@ fn matrix_body(shape: Shape, side: usize) -> String {
     let products = lines(parts, &|k| {
         lines(columns_here, &|j| weights(k, j))
             + &lines(rows_here, &|i| cells(k, i))
-            + &each(0..rows_here, &|i, j| format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n"))
+            + &each(0..rows_here, &|i, j| {
+                format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n")
+            })
     });
     let store = |i: usize, j: usize, row: usize| {
         format!("coopStoreT(c{i}_{j}, &sums[{} + {row}u * LINE + {}u], LINE);\n", "mine", j * side / 4)
@@ -291,7 +297,9 @@ fn matrix_body(shape: Shape, side: usize) -> String {
 /// The shaders' own names for the number type of feature maps, and for what they read weights in. Directives must stand first.
 fn real_types(arithmetic: Arithmetic) -> String {
     match arithmetic {
-        Arithmetic::Matrix => "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\nalias packed = f16;\n",
+        Arithmetic::Matrix => {
+            "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\nalias packed = f16;\n"
+        }
         Arithmetic::F16 => "enable f16;\nalias real = f16;\nalias packed = vec4<f16>;\n",
         _ => "alias real = f32;\nalias packed = vec4<f32>;\n",
     }

@@ -41,7 +41,7 @@ mod tune;
 pub use adapter::{AdapterChoice, AdapterSummary, adapters};
 pub use detections::{Candidate, Detections, StageTimes};
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{Fit, Frame, PixelFormat, Placement, Resize, Turn};
+pub use frame::{Chroma, Fit, Frame, PixelFormat, Placement, Resize, Turn};
 pub use network::{Cells, GpuNetwork, LevelMaps, Maps, View};
 pub use options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 pub use wgpu::ExperimentalFeatures;

@@ -33,7 +33,7 @@ impl Geometry {
 struct Uniform {
     pitch: u32,
     pixel: u32,
-    rgb: [u32; 3],
+    at: [u32; 3],
     stride: u32,
     turned: u32,
     x: u32,
@@ -47,7 +47,8 @@ struct Uniform {
     out_row: u32,
     out_image: u32,
     out_base: u32,
-    padding: [u32; 2],
+    pair: u32,
+    padding: u32,
 }
 
 #[repr(C)]
@@ -66,7 +67,7 @@ pub(crate) struct Preprocess {
     pub(crate) frames: wgpu::Buffer,
     /// Stored rows that some output pixel reads, ascending.
     rows: Vec<usize>,
-    /// Bytes of an uploaded row, and of its pixels.
+    /// Bytes of an uploaded row, and of one plane's pixels in it.
     pitch: usize,
     row_bytes: usize,
 }
@@ -95,8 +96,11 @@ impl Preprocess {
         let mut down = taps(view.resize, upright.1, placement.height, down_falls);
         let rows = keep_rows(if turned { &mut across } else { &mut down });
         let row_bytes = width * format.bytes();
+        let samples = format.samples(width);
+        // A row of NV12 takes its chroma row along.
+        let uploaded = if format == PixelFormat::Nv12 { 2 * row_bytes } else { row_bytes };
         // Pieces of the upload buffer are mapped on 8 bytes.
-        let pitch = row_bytes.next_multiple_of(8);
+        let pitch = uploaded.next_multiple_of(8);
         let bytes = batch as u64 * rows.len() as u64 * pitch as u64;
         // Byte offsets within a picture are 32-bit in the shader.
         if u32::try_from(rows.len() * pitch).is_err() {
@@ -113,8 +117,8 @@ impl Preprocess {
         };
         let uniform = Uniform {
             pitch: pitch as u32,
-            pixel: format.bytes() as u32,
-            rgb: format.rgb(),
+            pixel: samples.pixel,
+            at: samples.at,
             stride: (rows.len() * pitch / 4) as u32,
             turned: u32::from(turned),
             x: placement.x as u32,
@@ -128,7 +132,8 @@ impl Preprocess {
             out_row: picture.row as u32,
             out_image: picture.image() as u32,
             out_base: picture.base as u32,
-            padding: [0; 2],
+            pair: samples.pair,
+            padding: 0,
         };
         let storage = wgpu::BufferUsages::STORAGE;
         let frames = gpu.buffer("frames", bytes, storage | wgpu::BufferUsages::COPY_DST, false)?;
@@ -180,6 +185,18 @@ impl Preprocess {
 
     /// Copies some rows of a frame, neighbouring ones in one piece.
     fn copy_rows(&self, frame: &Frame<'_>, rows: &[usize], mut to: wgpu::WriteOnly<'_, [u8]>) {
+        if frame.format == PixelFormat::Nv12 {
+            let bytes = self.row_bytes;
+            for (i, &row) in rows.iter().enumerate() {
+                let start = i * self.pitch;
+                let mut put = |plane: &[u8], from: usize, start: usize| {
+                    to.slice(start..start + bytes).copy_from_slice(&plane[from..from + bytes]);
+                };
+                put(frame.data, row * frame.pitch, start);
+                put(frame.chroma.data, row / 2 * frame.chroma.pitch, start + bytes);
+            }
+            return;
+        }
         let gapless = frame.pitch == self.pitch;
         let mut done = 0;
         while done < rows.len() {

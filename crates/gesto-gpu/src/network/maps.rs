@@ -121,10 +121,11 @@ impl GpuNetwork {
         if self.output == Output::Candidates {
             return Err(Error::new(ErrorKind::Input, "this network gives candidates, not maps"));
         }
-        let (pending, words) = self.arrival()?;
-        let times = self.times(&pending, &words);
-        let start = self.slots[pending.recipe.slot].counters.size() as usize / 4;
-        let (raw, rest) = words[start..].split_at(self.raw.size() as usize / 4);
+        let ((raw, rest), times) = self.arrival(|network, pending, bytes| {
+            let counters = network.slots[pending.recipe.slot].counters.size() as usize;
+            let (raw, rest) = bytes[counters..].split_at(network.raw.size() as usize);
+            Ok((bytemuck::pod_collect_to_vec(raw), bytemuck::pod_collect_to_vec::<_, u32>(rest)))
+        })?;
         let anchors = self.head_entries.first().map_or(0, |entry| entry.anchors as usize);
         let best = 2 * self.heads.len() * self.batch * anchors;
         let places = |(entry, head): (&super::HeadEntry, &gesto_engine::model::Head)| HeadPlaces {
@@ -133,7 +134,7 @@ impl GpuNetwork {
             keypoints: head.keypoints,
         };
         Ok(Maps {
-            raw: raw.iter().map(|&word| f32::from_bits(word)).collect(),
+            raw,
             best: (self.output == Output::MapsAndBest).then(|| rest[..best].to_vec()),
             heads: self.head_entries.iter().zip(&self.heads).map(places).collect(),
             anchors,

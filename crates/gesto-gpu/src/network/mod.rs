@@ -1,5 +1,7 @@
 //! A network on a GPU, ready to run frame after frame.
 
+#[cfg(test)]
+mod faults;
 mod inspect;
 mod maps;
 mod record;
@@ -325,6 +327,7 @@ impl GpuNetwork {
     }
 
     fn admit(&mut self, thresholds: &[f32]) -> Result<()> {
+        self.gpu.check()?;
         if self.pending.len() == self.slots.len() {
             let message = format!("{} submissions are under way; wait for one first", self.pending.len());
             return Err(Error::new(ErrorKind::Input, message));
@@ -391,9 +394,14 @@ impl GpuNetwork {
         if let (true, Some(buffer)) = (upload, &slot.upload) {
             slot.upload_mapped = Mapping::ask(buffer, wgpu::MapMode::Write, after);
         }
+        if let Err(error) = self.gpu.check() {
+            // Nothing to wait for; the slot is free for the next try.
+            slot.readback.unmap();
+            return Err(error);
+        }
         self.next_slot = (index + 1) % self.slots.len();
         self.pending.push_back(Pending { recipe: wanted, started, copy, record: recording.elapsed() });
-        self.gpu.check()
+        Ok(())
     }
 
     /// The oldest submission's detections.
@@ -405,22 +413,25 @@ impl GpuNetwork {
         if self.output != Output::Candidates {
             return Err(Error::new(ErrorKind::Input, "this network gives maps, not candidates"));
         }
-        let (pending, words) = self.arrival()?;
-        let slot = &self.slots[pending.recipe.slot];
-        let (counts, quick) = words.split_at(slot.counters.size() as usize / 4);
-        let mut candidates = Vec::with_capacity(pending.recipe.pictures * self.heads.len());
-        for picture in 0..pending.recipe.pictures {
-            for entry in &self.head_entries {
-                let count = counts[entry.counter as usize + picture].min(entry.anchors);
-                candidates.push(self.collect(slot, entry, picture, count, quick)?);
+        let (candidates, times) = self.arrival(|network, pending, bytes| {
+            let slot = &network.slots[pending.recipe.slot];
+            let (counts, quick) = bytes.split_at(slot.counters.size() as usize);
+            let counts: Vec<u32> = bytemuck::pod_collect_to_vec(counts);
+            let mut candidates = Vec::with_capacity(pending.recipe.pictures * network.heads.len());
+            for picture in 0..pending.recipe.pictures {
+                for entry in &network.head_entries {
+                    let count = counts[entry.counter as usize + picture].min(entry.anchors);
+                    candidates.push(network.collect(slot, entry, picture, count, quick)?);
+                }
             }
-        }
-        let times = self.times(&pending, &words);
+            Ok(candidates)
+        })?;
         Ok(Detections { heads: self.heads.len(), candidates, times })
     }
 
-    /// The oldest submission's words: counters, results, timestamps.
-    fn arrival(&mut self) -> Result<(Pending, Vec<u32>)> {
+    /// Waits for the oldest submission and reads its bytes (counters, results, timestamps) where they are. They may be
+    /// slow to read: each at most once, and only those that are needed.
+    fn arrival<T>(&mut self, read: impl FnOnce(&Self, &Pending, &[u8]) -> Result<T>) -> Result<(T, StageTimes)> {
         let Some(pending) = self.pending.pop_front() else {
             return Err(Error::new(ErrorKind::Input, "no submission is under way"));
         };
@@ -431,21 +442,17 @@ impl GpuNetwork {
         }
         let slot = &self.slots[pending.recipe.slot];
         slot.readback_mapped.wait(&self.gpu, self.waiting == Waiting::Spin)?;
-        let words = {
+        let (found, stamps) = {
             let view = slot.readback.slice(..).get_mapped_range().map_err(|e| self.gpu.map_failed(&e))?;
-            // Copied out: mapped memory may be slow to read twice.
-            bytemuck::pod_collect_to_vec(&view)
+            let stamps = view.len() - if slot.queries.is_some() { 8 * TIMESTAMPS as usize } else { 0 };
+            (read(self, &pending, &view[..stamps]), bytemuck::pod_collect_to_vec(&view[stamps..]))
         };
         slot.readback.unmap();
-        Ok((pending, words))
+        Ok((found?, self.times(&pending, &stamps)))
     }
 
-    /// Where a submission's time went; timestamps are its last words.
-    fn times(&self, pending: &Pending, words: &[u32]) -> StageTimes {
-        let stamps: Vec<u64> = match &self.slots[pending.recipe.slot].queries {
-            Some(_) => bytemuck::pod_collect_to_vec(&words[words.len() - 2 * TIMESTAMPS as usize..]),
-            None => Vec::new(),
-        };
+    /// Where a submission's time went.
+    fn times(&self, pending: &Pending, stamps: &[u64]) -> StageTimes {
         let period = f64::from(self.gpu.queue.get_timestamp_period());
         let span = |i: usize| {
             let (from, to) = (*stamps.get(2 * i)?, *stamps.get(2 * i + 1)?);
@@ -468,13 +475,13 @@ impl GpuNetwork {
         entry: &HeadEntry,
         picture: usize,
         count: u32,
-        quick: &[u32],
+        quick: &[u8],
     ) -> Result<Vec<Candidate>> {
         let record = entry.record as usize;
         let at_once = count.min(entry.quick) as usize;
-        let start = entry.quick_base as usize + picture * entry.quick as usize * record;
-        let mut found: Vec<Candidate> =
-            quick[start..start + at_once * record].chunks_exact(record).map(parse).collect();
+        let start = 4 * (entry.quick_base as usize + picture * entry.quick as usize * record);
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&quick[start..start + 4 * at_once * record]);
+        let mut found: Vec<Candidate> = words.chunks_exact(record).map(parse).collect();
         if count > entry.quick {
             let base = entry.rest_base as usize + picture * (entry.anchors - entry.quick) as usize * record;
             let words = (count - entry.quick) as usize * record;

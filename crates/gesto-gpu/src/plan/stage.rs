@@ -114,7 +114,13 @@ impl fmt::Display for Shape {
             write!(f, ", sums split {} ways", self.split)?;
         }
         if self.depth > 0 {
-            write!(f, ", {} across, {} cells of {} channels staged", self.across, self.staged, 16 * self.depth)?;
+            write!(
+                f,
+                ", {} across, {} cells of {} channels staged",
+                self.across,
+                self.staged,
+                16 * self.depth
+            )?;
         }
         Ok(())
     }

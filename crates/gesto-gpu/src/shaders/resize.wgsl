@@ -1,14 +1,15 @@
-// From the frame's uploaded rows to the network's input: pixel order, turn, mirror, scale, 1/255, all in one pass.
+// From the frame's uploaded rows to the network's input: pixel order, colours, turn, mirror, scale, 1/255, all in one pass.
 //
 // Only the frame's rows that some output pixel reads are uploaded; `rows` of the taps already count those.
 
 struct Frame {
     // The uploaded picture.
     pitch: u32,
+    // Bytes from pixel to pixel, and first bytes of the three samples: red, green, blue or Y, U, V.
     pixel: u32,
-    red: u32,
-    green: u32,
-    blue: u32,
+    first: u32,
+    second: u32,
+    third: u32,
     // Elements of 4 bytes from one picture of the batch to the next.
     stride: u32,
     // Output rows run along the frame's columns.
@@ -26,6 +27,9 @@ struct Frame {
     out_row: u32,
     out_image: u32,
     out_base: u32,
+    // YUV: bytes from one pair of pixels' U and V to the next pair's. 0: not YUV.
+    pair: u32,
+    padding: u32,
 }
 
 struct Tap {
@@ -49,8 +53,19 @@ fn byte(start: u32, at: u32) -> f32 {
 fn pixel(start: u32, across: u32, down: u32) -> vec3<f32> {
     let column = select(across, down, frame.turned != 0u);
     let line = select(down, across, frame.turned != 0u);
-    let at = line * frame.pitch + column * frame.pixel;
-    return vec3<f32>(byte(start, at + frame.red), byte(start, at + frame.green), byte(start, at + frame.blue));
+    let row = line * frame.pitch;
+    let at = row + column * frame.pixel;
+    let both = select(at, row + column / 2u * frame.pair, frame.pair != 0u);
+    return vec3<f32>(byte(start, at + frame.first), byte(start, both + frame.second), byte(start, both + frame.third));
+}
+
+// BT.601, limited range, to full-range RGB: the same 16.16 fixed point as on the CPU.
+fn rgb_of(yuv: vec3<f32>) -> vec3<f32> {
+    let luma = 76309 * (i32(yuv.x) - 16) + 32768;
+    let u = i32(yuv.y) - 128;
+    let v = i32(yuv.z) - 128;
+    let rgb = vec3<i32>(luma + 104597 * v, luma - 25675 * u - 53279 * v, luma + 132201 * u) >> vec3<u32>(16u);
+    return vec3<f32>(clamp(rgb, vec3<i32>(0), vec3<i32>(255)));
 }
 
 @compute @workgroup_size(16, 8, 1)
@@ -75,6 +90,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
                 across.share,
             );
             rgb = floor(mix(top, bottom, down.share) + 0.5);
+        }
+        if (frame.pair != 0u) {
+            rgb = rgb_of(rgb);
         }
     }
     let cell = id.z * frame.out_image + (id.y + 1u) * frame.out_row + id.x + 1u;
