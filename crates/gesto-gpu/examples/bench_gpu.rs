@@ -134,7 +134,9 @@ impl Bench<'_> {
         let mut rows = Vec::new();
 
         let made = Instant::now();
-        let mut network = self.network(options)?;
+        let mut two = options.clone();
+        two.in_flight = 2;
+        let mut network = self.network(&two)?;
         let construction = made.elapsed();
         let first = network.detect(&frames, &bilinear, &THRESHOLDS)?;
         for (name, resize) in
@@ -147,22 +149,17 @@ impl Bench<'_> {
             network.resubmit(&THRESHOLDS)?;
             network.wait()
         })?);
-        let description = network.describe();
-        let tried = if layers { network.tried() } else { Vec::new() };
-        let profile = if layers { network.profile()? } else { Vec::new() };
-        let adapter = network.adapter().clone();
-        let arithmetic = format!("{:?}", network.arithmetic());
-        drop(network);
-
-        let mut two = options.clone();
-        two.in_flight = 2;
-        let mut network = self.network(&two)?;
         rows.push(self.throughput("everything, two in flight", &mut network, batch, |n| {
             n.submit(&frames, &bilinear, &THRESHOLDS)
         })?);
         rows.push(self.throughput("network and decoding, two in flight", &mut network, batch, |n| {
             n.resubmit(&THRESHOLDS)
         })?);
+        let description = network.describe();
+        let tried = if layers { network.tried() } else { Vec::new() };
+        let profile = if layers { network.profile()? } else { Vec::new() };
+        let adapter = network.adapter().clone();
+        let arithmetic = format!("{:?}", network.arithmetic());
         drop(network);
 
         let mut timed = options.clone();

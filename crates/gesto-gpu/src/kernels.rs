@@ -22,6 +22,52 @@ const DECODE: &str = include_str!("shaders/decode.wgsl");
 /// Threads of a team of the vector kernel.
 const VECTOR_TEAM: usize = 64;
 
+/// Shapes of the staging matrix kernel: teams, of them across, rows, columns, depth, ahead.
+const STAGED_SHAPES: &[[usize; 6]] = &[
+    [4, 1, 4, 4, 2, 3],
+    [4, 1, 4, 4, 2, 1],
+    [8, 1, 2, 4, 2, 3],
+    [8, 2, 4, 4, 2, 3],
+    [8, 2, 2, 4, 2, 3],
+    [4, 1, 2, 4, 4, 3],
+    [4, 1, 2, 4, 2, 3],
+    [4, 1, 2, 4, 2, 1],
+    [4, 1, 2, 4, 1, 3],
+    [4, 2, 4, 4, 2, 3],
+    [4, 2, 4, 2, 2, 3],
+    [4, 2, 2, 4, 2, 3],
+    [4, 2, 2, 2, 4, 3],
+    [4, 2, 2, 2, 2, 3],
+    [8, 2, 2, 2, 2, 3],
+    [4, 1, 4, 2, 2, 3],
+    [4, 1, 4, 2, 1, 3],
+    [8, 1, 4, 1, 1, 3],
+    [4, 1, 4, 1, 1, 3],
+    [4, 1, 2, 2, 2, 3],
+    [4, 1, 2, 2, 1, 3],
+    [4, 1, 1, 4, 4, 3],
+];
+
+/// Shapes of the matrix kernel that reads the maps: teams, split, rows, columns, ahead; the least split ones first.
+const DIRECT_SHAPES: &[[usize; 5]] = &[
+    [2, 1, 4, 4, 1],
+    [4, 1, 2, 4, 1],
+    [4, 1, 2, 2, 1],
+    [4, 1, 2, 2, 2],
+    [4, 1, 4, 1, 1],
+    [4, 1, 4, 1, 3],
+    [4, 2, 2, 2, 1],
+    [4, 2, 2, 2, 4],
+    [4, 4, 2, 2, 1],
+    [4, 4, 2, 2, 4],
+    [4, 4, 1, 2, 4],
+    [8, 8, 2, 2, 1],
+    [8, 8, 2, 2, 4],
+    [8, 8, 1, 2, 4],
+    [8, 8, 1, 1, 4],
+    [16, 16, 1, 2, 4],
+];
+
 /// What a binding is to a shader.
 #[derive(Clone, Copy)]
 enum Access {
@@ -98,58 +144,27 @@ impl Kernels {
     /// Shapes that this device can run, those that split the steps least first. How many cells a staging one has room for is
     /// left open: see [`Self::fitted`].
     pub(crate) fn shapes(&self, gpu: &Gpu) -> Vec<Shape> {
-        let direct = |&(teams, split, rows, columns): &(usize, usize, usize, usize)| Shape {
+        let shape = |teams, split, across, rows, columns, depth, ahead| Shape {
             teams,
             split,
             rows,
             columns,
-            across: 1,
-            depth: 0,
+            across,
+            depth,
+            ahead,
             staged: 0,
         };
         let all: Vec<Shape> = match self.arithmetic {
-            Arithmetic::Matrix => {
-                // Teams, of them across, rows, columns, depth.
-                let staged = [
-                    (4, 1, 4, 4, 2),
-                    (4, 1, 4, 4, 1),
-                    (4, 1, 2, 4, 4),
-                    (4, 1, 2, 4, 2),
-                    (4, 1, 2, 4, 1),
-                    (4, 2, 4, 4, 2),
-                    (4, 2, 2, 4, 2),
-                    (4, 2, 2, 2, 4),
-                    (4, 2, 2, 2, 2),
-                    (8, 2, 2, 2, 2),
-                    (4, 1, 4, 2, 2),
-                    (4, 1, 4, 1, 1),
-                    (4, 1, 2, 2, 2),
-                    (4, 1, 2, 2, 1),
-                    (4, 1, 1, 4, 4),
-                ];
-                let staged = staged.map(|(teams, across, rows, columns, depth)| Shape {
-                    teams,
-                    split: 1,
-                    rows,
-                    columns,
-                    across,
-                    depth,
-                    staged: 0,
-                });
-                // Teams, split, rows, columns.
-                let read = [
-                    (2, 1, 4, 4),
-                    (4, 1, 2, 4),
-                    (4, 1, 2, 2),
-                    (4, 1, 4, 1),
-                    (4, 2, 2, 4),
-                    (4, 2, 2, 2),
-                    (4, 4, 2, 2),
-                    (8, 8, 2, 2),
-                ];
-                staged.into_iter().chain(read.iter().map(direct)).collect()
-            }
-            _ => [(1, 1, 2, 2), (2, 2, 2, 2), (4, 4, 2, 2), (8, 8, 2, 2)].iter().map(direct).collect(),
+            Arithmetic::Matrix => STAGED_SHAPES
+                .iter()
+                .map(|&[teams, across, rows, columns, depth, ahead]| {
+                    shape(teams, 1, across, rows, columns, depth, ahead)
+                })
+                .chain(DIRECT_SHAPES.iter().map(|&[teams, split, rows, columns, ahead]| {
+                    shape(teams, split, 1, rows, columns, 0, ahead)
+                }))
+                .collect(),
+            _ => [1, 2, 4, 8].iter().map(|&split| shape(split, split, 1, 2, 2, 0, 1)).collect(),
         };
         let limits = &gpu.limits;
         let fits = |shape: &Shape| {
@@ -164,7 +179,7 @@ impl Kernels {
     /// A staging shape with room for this many cells, or `None` where they exceed the device's workgroup memory.
     pub(crate) fn fitted(&self, gpu: &Gpu, shape: Shape, cells: usize) -> Option<Shape> {
         // In coarse steps: each size is a pipeline of its own.
-        let shape = Shape { staged: cells.next_multiple_of(64), ..shape };
+        let shape = Shape { staged: cells.next_multiple_of(32), ..shape };
         let most = gpu.limits.max_compute_workgroup_storage_size as usize;
         (self.workgroup_bytes(shape) <= most).then_some(shape)
     }
@@ -177,7 +192,7 @@ impl Kernels {
 
     /// Workgroup memory of a shape, as its shader declares it.
     fn workgroup_bytes(&self, shape: Shape) -> usize {
-        let line = (shape.columns * 4 + 2) * 16;
+        let line = (passed(shape) * 4 + 2) * 16;
         let places = shape.fragments() * BLOCK * 8;
         match (self.arithmetic, shape.depth) {
             (Arithmetic::Matrix, 0) => shape.teams * shape.rows * BLOCK * line + places,
@@ -196,12 +211,14 @@ impl Kernels {
             }
             let threads = self.threads(shape);
             let (constants, body) = if self.arithmetic == Arithmetic::Matrix {
-                let Shape { teams, split, rows, columns, across, depth, staged } = shape;
+                let Shape { teams, split, rows, columns, across, depth, ahead, staged } = shape;
+                let passed = passed(shape);
                 let lanes = self.matrix.lanes;
                 let constants = format!(
                     "const LANES: u32 = {lanes}u;\nconst TEAMS: u32 = {teams}u;\nconst THREADS: u32 = {threads}u;\n\
                      const SPLIT: u32 = {split}u;\nconst ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n\
-                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst STAGED: u32 = {staged}u;\n"
+                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst AHEAD: u32 = {ahead}u;\n\
+                     const PASSED: u32 = {passed}u;\nconst STAGED: u32 = {staged}u;\n"
                 );
                 (constants, matrix_body(shape, self.matrix.side as usize))
             } else {
@@ -232,66 +249,158 @@ fn vector_partials(shape: Shape) -> usize {
     ((shape.split - 1) * shape.rows * shape.columns * 64).max(1)
 }
 
+/// Blocks of a team's line of sums that pass through workgroup memory at a time.
+fn passed(shape: Shape) -> usize {
+    if shape.depth > 0 { shape.columns.min(2) } else { shape.columns }
+}
+
 /// Writes out the lines of the matrix kernels that depend on the number of accumulators and on the side of the hardware's
 /// matrices, 8 or 16.
 fn matrix_body(shape: Shape, side: usize) -> String {
-    let parts = BLOCK / side;
-    let (rows_here, columns_here) = (shape.rows * parts, shape.columns * parts);
-    let lines = |count: usize, f: &dyn Fn(usize) -> String| -> String { (0..count).map(f).collect() };
-    let each = |rows: std::ops::Range<usize>, f: &dyn Fn(usize, usize) -> String| -> String {
-        rows.flat_map(|i| (0..columns_here).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
-    };
-    let matrix = |number: &str, role: &str| format!("coop_mat{side}x{side}<{number}, {role}>");
-    let (a, b, c) = (matrix("f16", "A"), matrix("f16", "B"), matrix("f32", "C"));
-    let staging = shape.depth > 0;
-    // Addresses count vectors of four numbers.
-    let cells = |k: usize, i: usize| {
-        let (fragment, within) = (i / parts, i % parts * side);
-        let from = if staging {
-            format!("staged[at + {fragment}u * apart * CELL + {within}u * next + {}u]", k * side / 4)
-        } else {
-            format!(
-                "maps[(i{fragment} * step.pitch + step.offset) / 4u + {within}u * next + {}u]",
-                k * side / 4
-            )
-        };
-        format!("let a{k}_{i} = coopLoadT<{a}>(&{from}, next);\n")
-    };
-    let first_block = if staging { "block" } else { "tile.z" };
-    let weights = |k: usize, j: usize| {
-        // Past the last block the numbers are thrown away.
-        let block = format!("min({first_block} + {}u, job.output_blocks - 1u)", j / parts);
-        let within = j % parts * side * BLOCK + k * side;
-        format!("let b{k}_{j} = coopLoad<{b}>(&weights[w + {block} * 256u + {within}u], 16u);\n")
-    };
-    // A step has sixteen inputs: one matrix of side 16, or two of side 8.
-    let products = lines(parts, &|k| {
-        lines(columns_here, &|j| weights(k, j))
-            + &lines(rows_here, &|i| cells(k, i))
-            + &each(0..rows_here, &|i, j| {
-                format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n")
-            })
-    });
-    let store = |i: usize, j: usize, row: usize| {
-        format!("coopStoreT(c{i}_{j}, &sums[{} + {row}u * LINE + {}u], LINE);\n", "mine", j * side / 4)
-    };
-    let stores = if staging {
-        lines(shape.rows, &|fragment| {
-            let rows = fragment * parts..(fragment + 1) * parts;
-            each(rows, &|i, j| store(i, j, i % parts * side))
-                + &format!("workgroupBarrier();\nstore(job, lane, mine, (row + {fragment}u) * 16u, block);\n")
-                + if fragment + 1 < shape.rows { "workgroupBarrier();\n" } else { "" }
-        })
-    } else {
-        each(0..rows_here, &|i, j| store(i, j, i * side))
-    };
-    let inputs = lines(shape.rows, &|i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
-    let accumulators = each(0..rows_here, &|i, j| format!("var c{i}_{j}: {c};\n"));
-    let text = if staging { CONV_STAGED } else { CONV_MATRIX };
+    let lines = MatrixLines { shape, side, parts: BLOCK / side };
+    let text = if shape.depth > 0 { CONV_STAGED } else { CONV_MATRIX };
+    let (loads, products, stores) = if shape.depth > 0 { lines.staging() } else { lines.reading() };
+    let inputs = repeat(shape.rows, |i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
+    let c = lines.matrix("f32", "C");
+    let accumulators = lines.each(0..lines.rows(), |i, j| format!("var c{i}_{j}: {c};\n"));
     text.replace("//= inputs\n", &inputs)
         .replace("//= accumulators\n", &accumulators)
+        .replace("//= loads\n", &loads)
         .replace("//= products\n", &products)
         .replace("//= stores\n", &stores)
+}
+
+fn repeat(count: usize, f: impl Fn(usize) -> String) -> String {
+    (0..count).map(f).collect()
+}
+
+/// Lines of a matrix kernel. Addresses in maps, staged cells and sums count vectors of four numbers.
+struct MatrixLines {
+    shape: Shape,
+    /// Side of the hardware's matrices.
+    side: usize,
+    /// Matrices along the side of a block.
+    parts: usize,
+}
+
+impl MatrixLines {
+    /// Matrices along a team's cells.
+    fn rows(&self) -> usize {
+        self.shape.rows * self.parts
+    }
+
+    /// Matrices along a team's output channels.
+    fn columns(&self) -> usize {
+        self.shape.columns * self.parts
+    }
+
+    fn matrix(&self, number: &str, role: &str) -> String {
+        format!("coop_mat{0}x{0}<{number}, {role}>", self.side)
+    }
+
+    fn each(&self, rows: std::ops::Range<usize>, f: impl Fn(usize, usize) -> String) -> String {
+        rows.flat_map(|i| (0..self.columns()).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
+    }
+
+    /// One matrix of weights, part `k` of the step's inputs, from the step's blocks at `w`.
+    fn weights(&self, name: &str, w: &str, first_block: &str, k: usize, j: usize) -> String {
+        // Past the last block the numbers are thrown away.
+        let block = format!("min({first_block} + {}u, job.output_blocks - 1u)", j / self.parts);
+        let within = j % self.parts * self.side * BLOCK + k * self.side;
+        let b = self.matrix("f16", "B");
+        format!("let {name} = coopLoad<{b}>(&weights[{w} + {block} * 256u + {within}u], 16u);\n")
+    }
+
+    fn store(&self, i: usize, j: usize, row: usize, column: usize) -> String {
+        let column = column * self.side / 4;
+        format!("coopStoreT(c{i}_{j}, &sums[mine + {row}u * LINE + {column}u], LINE);\n")
+    }
+
+    /// Loads, products and stores of the kernel that reads the maps.
+    fn reading(&self) -> (String, String, String) {
+        let (a, side, parts) = (self.matrix("f16", "A"), self.side, self.parts);
+        let loads = repeat(self.shape.ahead, |n| {
+            let cells = |k: usize, i: usize| {
+                let (fragment, within) = (i / parts, i % parts * side);
+                let at = format!("(i{fragment} * step{n}.pitch + step{n}.offset) / 4u + {within}u * next{n}");
+                format!("let a{n}_{k}_{i} = coopLoadT<{a}>(&maps[{at} + {}u], next{n});\n", k * side / 4)
+            };
+            format!(
+                "let s{n} = min(s + {n}u, last - 1u);\nlet step{n} = steps[job.first_step + s{n}];\n\
+                 let next{n} = job.stride * step{n}.pitch / 4u;\n\
+                 let w{n} = job.weights + s{n} * job.output_blocks * 256u;\n"
+            ) + &repeat(parts, |k| {
+                repeat(self.rows(), |i| cells(k, i))
+                    + &repeat(self.columns(), |j| {
+                        self.weights(&format!("b{n}_{k}_{j}"), &format!("w{n}"), "tile.z", k, j)
+                    })
+            })
+        });
+        let products = repeat(self.shape.ahead, |n| {
+            let sums = repeat(parts, |k| {
+                self.each(0..self.rows(), |i, j| {
+                    format!("c{i}_{j} = coopMultiplyAdd(a{n}_{k}_{i}, b{n}_{k}_{j}, c{i}_{j});\n")
+                })
+            });
+            if n == 0 { sums } else { format!("if (s + {n}u < last) {{\n{sums}}}\n") }
+        });
+        (loads, products, self.each(0..self.rows(), |i, j| self.store(i, j, i * side, j)))
+    }
+
+    /// Products and stores of the staging kernel.
+    fn staging(&self) -> (String, String, String) {
+        let (a, side, parts) = (self.matrix("f16", "A"), self.side, self.parts);
+        let tap = |x: &str| {
+            let cells = |k: usize, i: usize| {
+                let (fragment, within) = (i / parts, i % parts * side);
+                let at = format!("at + {fragment}u * apart * CELL + {within}u * next + {}u", k * side / 4);
+                format!("let a{k}_{i} = coopLoadT<{a}>(&staged[{at}], next);\n")
+            };
+            let products = repeat(parts, |k| {
+                repeat(self.columns(), |j| self.weights(&format!("b{k}_{j}"), "w", "block", k, j))
+                    + &repeat(self.rows(), |i| cells(k, i))
+                    + &self.each(0..self.rows(), |i, j| {
+                        format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n")
+                    })
+            });
+            format!(
+                "{{\nlet at = top + (y * strip + {x}) * CELL + d * 4u;\n\
+                 let w = job.weights + ((chunk + d) * taps + y * job.side + {x}) * job.output_blocks * 256u;\n\
+                 {products}}}\n"
+            )
+        };
+        let all = |row: String| {
+            format!(
+                "for (var d = 0u; d < depth; d++) {{\nfor (var y = 0u; y < job.side; y++) {{\n{row}}}\n}}\n"
+            )
+        };
+        let one_by_one = format!("for (var x = 0u; x < job.side; x++) {{\n{}}}\n", tap("x"));
+        let products = if self.shape.ahead == 1 {
+            all(one_by_one)
+        } else {
+            // A row of three taps without a branch between them.
+            let three = all(["0u", "1u", "2u"].map(tap).concat());
+            format!("if (job.side == 3u) {{\n{three}}} else {{\n{}}}\n", all(one_by_one))
+        };
+        let passed = passed(self.shape);
+        let stores = repeat(self.shape.rows, |fragment| {
+            repeat(self.shape.columns.div_ceil(passed), |pass| {
+                let columns = pass * passed * parts..((pass + 1) * passed * parts).min(self.columns());
+                let first = columns.start;
+                let stores: String = (fragment * parts..(fragment + 1) * parts)
+                    .flat_map(|i| columns.clone().map(move |j| (i, j)))
+                    .map(|(i, j)| self.store(i, j, i % parts * side, j - first))
+                    .collect();
+                let block = pass * passed;
+                stores
+                    + &format!(
+                        "workgroupBarrier();\nstore(job, lane, mine, (row + {fragment}u) * 16u, block + {block}u);\n\
+                         workgroupBarrier();\n"
+                    )
+            })
+        });
+        (String::new(), products, stores)
+    }
 }
 
 /// The shaders' own names for the number type of feature maps, and for what they read weights in. Directives must stand first.

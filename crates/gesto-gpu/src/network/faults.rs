@@ -36,8 +36,7 @@ fn assert_lost(error: &Error) {
 
 #[test]
 fn a_lost_device_is_reported_by_every_later_call() {
-    let mut options = GpuOptions::default();
-    options.in_flight = 2;
+    let options = GpuOptions { in_flight: 2, ..GpuOptions::default() };
     let Some(mut network) = network("a_lost_device_is_reported_by_every_later_call", &options) else {
         return;
     };
@@ -55,8 +54,7 @@ fn a_lost_device_is_reported_by_every_later_call() {
 #[test]
 fn a_device_lost_under_way_gives_results_or_the_error_and_ends() {
     let test = "a_device_lost_under_way_gives_results_or_the_error_and_ends";
-    let mut options = GpuOptions::default();
-    options.in_flight = 2;
+    let options = GpuOptions { in_flight: 2, ..GpuOptions::default() };
     let Some(mut network) = network(test, &options) else { return };
     let pixels = pixels();
     let frame = Frame::packed(&pixels, SIDE, SIDE, PixelFormat::Rgb);

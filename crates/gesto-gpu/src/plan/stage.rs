@@ -90,6 +90,8 @@ pub(crate) struct Shape {
     pub(crate) across: usize,
     /// Sixteens of input channels that are staged in workgroup memory at a time; 0: none, teams read the maps.
     pub(crate) depth: usize,
+    /// Steps whose matrices are loaded at a time.
+    pub(crate) ahead: usize,
     /// Cells for which a staging workgroup has room.
     pub(crate) staged: usize,
 }

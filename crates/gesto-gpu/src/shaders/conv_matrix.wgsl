@@ -36,10 +36,9 @@ fn main(
 
     //= accumulators
     let last = job.steps * (part + 1u) / SPLIT;
-    for (var s = job.steps * part / SPLIT; s < last; s++) {
-        let step = steps[job.first_step + s];
-        let next = job.stride * step.pitch / 4u;
-        let w = job.weights + s * job.output_blocks * 256u;
+    for (var s = job.steps * part / SPLIT; s < last; s += AHEAD) {
+        // The matrices of AHEAD steps on their way at a time; steps past the last one are loaded and left out.
+        //= loads
         //= products
     }
     let mine = team * LINES * LINE;

@@ -11,7 +11,7 @@
 // Accumulators cannot be indexed, so kernels.rs sets the constants and writes out the lines marked with '//='.
 
 // Vectors of four in a line of sums, and in a staged cell; the spare two keep neighbours in different banks.
-const LINE: u32 = COLUMNS * 4u + 2u;
+const LINE: u32 = PASSED * 4u + 2u;
 const CELL: u32 = DEPTH * 4u + 2u;
 const FRAGMENTS: u32 = TEAMS / ACROSS * ROWS;
 // Threads beside each other on a cell while staging, and cells on which the threads are at one time.
@@ -22,13 +22,13 @@ var<workgroup> staged: array<vec4<f16>, STAGED * CELL>;
 // The map's cell behind each staged one.
 var<workgroup> origins: array<u32, STAGED>;
 var<workgroup> places: array<vec2<u32>, FRAGMENTS * 16u>;
-// Each team's sums of sixteen cells, on their way out.
+// Each team's sums of sixteen cells and PASSED blocks, on their way out.
 var<workgroup> sums: array<vec4<f32>, TEAMS * 16u * LINE>;
 
 fn store(job: Job, lane: u32, sums_at: u32, places_at: u32, block: u32) {
-    for (var e = lane; e < 64u * COLUMNS; e += LANES) {
-        let line = e / (COLUMNS * 4u);
-        let quad = e % (COLUMNS * 4u);
+    for (var e = lane; e < 64u * PASSED; e += LANES) {
+        let line = e / (PASSED * 4u);
+        let quad = e % (PASSED * 4u);
         let channel = block * 16u + quad * 4u;
         let place = places[places_at + line];
         if (place.x != NOWHERE && channel < job.out_channels) {
@@ -100,15 +100,7 @@ fn main(
             }
         }
         workgroupBarrier();
-        for (var d = 0u; d < depth; d++) {
-            for (var y = 0u; y < job.side; y++) {
-                for (var x = 0u; x < job.side; x++) {
-                    let at = top + (y * strip + x) * CELL + d * 4u;
-                    let w = job.weights + (((chunk + d) * taps + y * job.side + x) * job.output_blocks) * 256u;
-                    //= products
-                }
-            }
-        }
+        //= products
         workgroupBarrier();
     }
     let mine = team * 16u * LINE;
