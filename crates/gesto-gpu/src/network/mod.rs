@@ -431,7 +431,10 @@ impl GpuNetwork {
 
     /// Waits for the oldest submission and reads its bytes (counters, results, timestamps) where they are. They may be
     /// slow to read: each at most once, and only those that are needed.
-    fn arrival<T>(&mut self, read: impl FnOnce(&Self, &Pending, &[u8]) -> Result<T>) -> Result<(T, StageTimes)> {
+    fn arrival<T>(
+        &mut self,
+        read: impl FnOnce(&Self, &Pending, &[u8]) -> Result<T>,
+    ) -> Result<(T, StageTimes)> {
         let Some(pending) = self.pending.pop_front() else {
             return Err(Error::new(ErrorKind::Input, "no submission is under way"));
         };

@@ -228,8 +228,8 @@ fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
         PixelFormat::Rgba8 => Shader::Rgba,
         PixelFormat::Bgra8 => Shader::Bgra,
         PixelFormat::Gray8 => Shader::Gray,
-        // NV12, YUYV.
-        _ => return None,
+        PixelFormat::Nv12 => Shader::Nv12,
+        PixelFormat::Yuyv => Shader::Yuyv,
     };
     let (width, height) = (frame.width(), frame.height());
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
@@ -244,6 +244,10 @@ fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
         (Rotation::Cw270, false) | (Rotation::Cw90, true) => Turn::ThreeQuarters,
     };
     let plane = frame.planes()[0];
+    let chroma = frame.planes().get(1).map_or_else(gesto_gpu::Chroma::default, |plane| gesto_gpu::Chroma {
+        data: plane.data,
+        pitch: plane.stride,
+    });
     Some(gesto_gpu::Frame {
         data: plane.data,
         width: width as usize,
@@ -252,6 +256,7 @@ fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
         format,
         turn,
         mirror: orientation.mirrored,
+        chroma,
     })
 }
 
