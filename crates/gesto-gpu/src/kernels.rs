@@ -144,28 +144,7 @@ impl Kernels {
     /// Shapes that this device can run, those that split the steps least first. How many cells a staging one has room for is
     /// left open: see [`Self::fitted`].
     pub(crate) fn shapes(&self, gpu: &Gpu) -> Vec<Shape> {
-        let shape = |teams, split, across, rows, columns, depth, ahead| Shape {
-            teams,
-            split,
-            rows,
-            columns,
-            across,
-            depth,
-            ahead,
-            staged: 0,
-        };
-        let all: Vec<Shape> = match self.arithmetic {
-            Arithmetic::Matrix => STAGED_SHAPES
-                .iter()
-                .map(|&[teams, across, rows, columns, depth, ahead]| {
-                    shape(teams, 1, across, rows, columns, depth, ahead)
-                })
-                .chain(DIRECT_SHAPES.iter().map(|&[teams, split, rows, columns, ahead]| {
-                    shape(teams, split, 1, rows, columns, 0, ahead)
-                }))
-                .collect(),
-            _ => [1, 2, 4, 8].iter().map(|&split| shape(split, split, 1, 2, 2, 0, 1)).collect(),
-        };
+        let all = all_shapes(self.arithmetic);
         let limits = &gpu.limits;
         let fits = |shape: &Shape| {
             let threads = self.threads(*shape);
@@ -209,27 +188,7 @@ impl Kernels {
             if self.convs.contains_key(&shape) {
                 continue;
             }
-            let threads = self.threads(shape);
-            let (constants, body) = if self.arithmetic == Arithmetic::Matrix {
-                let Shape { teams, split, rows, columns, across, depth, ahead, staged } = shape;
-                let passed = passed(shape);
-                let lanes = self.matrix.lanes;
-                let constants = format!(
-                    "const LANES: u32 = {lanes}u;\nconst TEAMS: u32 = {teams}u;\nconst THREADS: u32 = {threads}u;\n\
-                     const SPLIT: u32 = {split}u;\nconst ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n\
-                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst AHEAD: u32 = {ahead}u;\n\
-                     const PASSED: u32 = {passed}u;\nconst STAGED: u32 = {staged}u;\n"
-                );
-                (constants, matrix_body(shape, self.matrix.side as usize))
-            } else {
-                let constants = format!(
-                    "const SPLIT: u32 = {}u;\nconst PARTIALS: u32 = {}u;\n",
-                    shape.split,
-                    vector_partials(shape)
-                );
-                (constants, CONV_VECTOR.to_owned())
-            };
-            let text = [&real_types(self.arithmetic), &constants, CONV_JOB, CONV_FINISH, &body].concat();
+            let text = conv_text(self.arithmetic, self.matrix, shape);
             let module = module(gpu, "convolution", &text);
             let made = pipeline(gpu, &module, &self.conv_pipeline_layout, &[]);
             gpu.check()?;
@@ -242,6 +201,63 @@ impl Kernels {
     pub(crate) fn conv(&self, shape: Shape) -> &wgpu::ComputePipeline {
         &self.convs[&shape]
     }
+}
+
+/// Every shape of the convolution kernel, staging ones first, then those that split the steps least.
+fn all_shapes(arithmetic: Arithmetic) -> Vec<Shape> {
+    let shape = |teams, split, across, rows, columns, depth, ahead| Shape {
+        teams,
+        split,
+        rows,
+        columns,
+        across,
+        depth,
+        ahead,
+        staged: 0,
+    };
+    match arithmetic {
+        Arithmetic::Matrix => {
+            STAGED_SHAPES
+                .iter()
+                .map(|&[teams, across, rows, columns, depth, ahead]| {
+                    shape(teams, 1, across, rows, columns, depth, ahead)
+                })
+                .chain(DIRECT_SHAPES.iter().map(|&[teams, split, rows, columns, ahead]| {
+                    shape(teams, split, 1, rows, columns, 0, ahead)
+                }))
+                .collect()
+        }
+        _ => [1, 2, 4, 8].iter().map(|&split| shape(split, split, 1, 2, 2, 0, 1)).collect(),
+    }
+}
+
+fn threads(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> usize {
+    shape.teams * if arithmetic == Arithmetic::Matrix { matrix.lanes as usize } else { VECTOR_TEAM }
+}
+
+/// The convolution shader of a shape.
+fn conv_text(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> String {
+    let threads = threads(arithmetic, matrix, shape);
+    let (constants, body) = if arithmetic == Arithmetic::Matrix {
+        let Shape { teams, split, rows, columns, across, depth, ahead, staged } = shape;
+        let passed = passed(shape);
+        let lanes = matrix.lanes;
+        let constants = format!(
+            "const LANES: u32 = {lanes}u;\nconst TEAMS: u32 = {teams}u;\nconst THREADS: u32 = {threads}u;\n\
+                     const SPLIT: u32 = {split}u;\nconst ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n\
+                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst AHEAD: u32 = {ahead}u;\n\
+                     const PASSED: u32 = {passed}u;\nconst STAGED: u32 = {staged}u;\n"
+        );
+        (constants, matrix_body(shape, matrix.side as usize))
+    } else {
+        let constants = format!(
+            "const SPLIT: u32 = {}u;\nconst PARTIALS: u32 = {}u;\n",
+            shape.split,
+            vector_partials(shape)
+        );
+        (constants, CONV_VECTOR.to_owned())
+    };
+    [&real_types(arithmetic), &constants, CONV_JOB, CONV_FINISH, &body].concat()
 }
 
 /// Vectors of four that the vector kernel's teams but the first leave in workgroup memory.
@@ -328,7 +344,13 @@ impl MatrixLines {
             format!(
                 "let s{n} = min(s + {n}u, last - 1u);\nlet step{n} = steps[job.first_step + s{n}];\n\
                  let next{n} = job.stride * step{n}.pitch / 4u;\n\
-                 let w{n} = job.weights + s{n} * job.output_blocks * 256u;\n"
+                 let w{n} = {};\n",
+                // Past the last step come the zeros at the table's start: a branch around the products would have to be uniform.
+                match n {
+                    0 => "job.weights + s0 * job.output_blocks * 256u".to_owned(),
+                    _ =>
+                        format!("select(0u, job.weights + s{n} * job.output_blocks * 256u, s + {n}u < last)"),
+                }
             ) + &repeat(parts, |k| {
                 repeat(self.rows(), |i| cells(k, i))
                     + &repeat(self.columns(), |j| {
@@ -337,12 +359,11 @@ impl MatrixLines {
             })
         });
         let products = repeat(self.shape.ahead, |n| {
-            let sums = repeat(parts, |k| {
+            repeat(parts, |k| {
                 self.each(0..self.rows(), |i, j| {
                     format!("c{i}_{j} = coopMultiplyAdd(a{n}_{k}_{i}, b{n}_{k}_{j}, c{i}_{j});\n")
                 })
-            });
-            if n == 0 { sums } else { format!("if (s + {n}u < last) {{\n{sums}}}\n") }
+            })
         });
         (loads, products, self.each(0..self.rows(), |i, j| self.store(i, j, i * side, j)))
     }
@@ -481,4 +502,35 @@ fn pipeline_at(
         },
         cache: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+    /// No driver is needed to see that a shader is sound, so that every shape is looked at on every machine.
+    #[test]
+    fn every_shader_is_valid() {
+        let real = |arithmetic, body: &str| real_types(arithmetic) + body;
+        let mut texts = vec![("decode".to_owned(), DECODE.to_owned())];
+        for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Matrix] {
+            texts.push((format!("resize {arithmetic:?}"), real(arithmetic, RESIZE)));
+            texts.push((format!("pool {arithmetic:?}"), real(arithmetic, POOL)));
+            for (lanes, side) in [(32, 16), (8, 8)] {
+                for shape in all_shapes(arithmetic) {
+                    let shape = Shape { staged: if shape.depth > 0 { 64 } else { 0 }, ..shape };
+                    let text = conv_text(arithmetic, MatrixUnit { lanes, side }, shape);
+                    texts.push((format!("{shape} with matrices of {side} {arithmetic:?}"), text));
+                }
+            }
+        }
+        assert!(texts.len() > 60, "{} shaders", texts.len());
+        let allowed = Capabilities::SHADER_FLOAT16 | Capabilities::COOPERATIVE_MATRIX;
+        for (name, text) in texts {
+            let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let checked = Validator::new(ValidationFlags::all(), allowed).validate(&module);
+            checked.unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(&text)));
+        }
+    }
 }

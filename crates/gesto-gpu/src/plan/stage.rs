@@ -144,6 +144,7 @@ pub(crate) struct Tables {
     pub(crate) conv_names: Vec<String>,
     pub(crate) pool_jobs: Vec<PoolJob>,
     pub(crate) steps: Vec<Step>,
+    /// First as many zeros as the widest step has weights, then the convolutions'.
     pub(crate) weights: Vec<f32>,
     pub(crate) bias: Vec<f32>,
     pub(crate) stages: Vec<Stage>,
@@ -163,6 +164,9 @@ pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: Bloc
         macs: Vec::new(),
     };
     let deepest = lowered.convs.iter().map(|n| n.depth).chain(lowered.pools.iter().map(|n| n.depth)).max();
+    // As many zeros as any step has weights.
+    let widest = lowered.convs.iter().map(|n| model.graph().conv(n.conv).out_channels).max().unwrap_or(0);
+    t.weights.resize(widest.next_multiple_of(BLOCK) * BLOCK, 0.0);
     for depth in 1..=deepest.unwrap_or(0) {
         let first = t.conv_jobs.len();
         let mut level: Vec<&ConvNode> = lowered.convs.iter().filter(|n| n.depth == depth).collect();
