@@ -230,6 +230,8 @@ fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
         PixelFormat::Gray8 => Shader::Gray,
         PixelFormat::Nv12 => Shader::Nv12,
         PixelFormat::Yuyv => Shader::Yuyv,
+        // The list may grow; what the shaders do not read, the processor prepares.
+        _ => return None,
     };
     let (width, height) = (frame.width(), frame.height());
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
