@@ -1,7 +1,8 @@
 //! The flags that choose a compute unit, shared by the commands that run the network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use gesto::unit::{Adapter, Provider};
 use gesto::{Detector, DetectorBuilder, PostProcessing, Unit};
 
 use crate::console::Console;
@@ -53,4 +54,36 @@ pub(crate) fn tell_fallback(detector: &Detector, console: &Console) {
     if let Some(why) = detector.fallen_back() {
         console.problem(format!("warning: {why}; unit {} takes over", detector.unit()));
     }
+}
+
+/// The name of the adapter behind this choice when it is software on the processor.
+#[cfg(feature = "gpu")]
+pub(crate) fn software_adapter(choice: &Adapter) -> Option<String> {
+    let mut adapters = gesto_gpu::adapters().into_iter();
+    let chosen = match choice {
+        Adapter::Named(name) => {
+            let name = name.to_lowercase();
+            adapters.find(|adapter| adapter.name.to_lowercase().contains(&name))
+        }
+        Adapter::Number(number) => adapters.nth(*number),
+        _ => adapters.next(),
+    };
+    chosen.filter(|adapter| adapter.kind == "software").map(|adapter| adapter.name)
+}
+
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn software_adapter(_: &Adapter) -> Option<String> {
+    None
+}
+
+/// Why ONNX Runtime has no such provider here; `Ok` when it was built with it.
+#[cfg(feature = "ort")]
+pub(crate) fn check_provider(provider: Provider, library: Option<&Path>) -> Result<(), String> {
+    let library = library.map_or(gesto_ort::Library::Found, |file| gesto_ort::Library::File(file.to_owned()));
+    gesto_ort::Provider::from(provider).check(&library).map_err(|why| why.to_string())
+}
+
+#[cfg(not(feature = "ort"))]
+pub(crate) fn check_provider(_: Provider, _: Option<&Path>) -> Result<(), String> {
+    Err("this program was built without ort".to_owned())
 }

@@ -1,6 +1,10 @@
 //! `gesto bench`: how fast it is here, one file a subject.
 
+mod frame;
 mod model;
+mod samples;
+mod seed;
+mod stages;
 
 use std::process::ExitCode;
 
@@ -18,10 +22,16 @@ pub(crate) struct Args {
 enum Command {
     /// Time the network alone
     Model(model::Args),
+    /// Run every experiment of the seed, whose figures on a telephone stand beside ours
+    Seed(seed::Args),
+    /// Show where one frame's time goes on each unit
+    Stages(stages::Args),
 }
 
 pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Model(args) => model::run(&args, console),
+        Command::Seed(args) => seed::run(&args, console),
+        Command::Stages(args) => stages::run(&args, console),
     }
 }

@@ -1,0 +1,109 @@
+//! Bars of the seed's frames a second beside ours, as an SVG picture with a logarithmic axis.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::Row;
+
+type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+const FONT: &str = "sans-serif";
+const OURS: RGBColor = RGBColor(31, 119, 180);
+const SEED: RGBColor = RGBColor(190, 190, 190);
+
+/// Pixels: of a row, of a bar, of the names on the left, of the bars, of the whole picture's width, of the head.
+const ROW: i32 = 26;
+const BAR: i32 = 9;
+const NAMES: i32 = 470;
+const BARS: i32 = 520;
+const WIDTH: i32 = NAMES + BARS + 110;
+const TOP: i32 = 64;
+
+/// The axis begins at ten frames a second.
+const FIRST_DECADE: f64 = 1.0;
+
+pub(super) fn draw(title: &str, rows: &[Row]) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    let height = TOP + ROW * rows.len() as i32 + 16;
+    {
+        let canvas = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
+        paint(&canvas, title, rows).map_err(|why| anyhow::anyhow!("the chart could not be drawn: {why}"))?;
+    }
+    Ok(svg)
+}
+
+fn paint(canvas: &Canvas<'_>, title: &str, rows: &[Row]) -> Drawn {
+    canvas.fill(&WHITE)?;
+    let style =
+        |size: i32, h: HPos| TextStyle::from((FONT, size)).color(&BLACK).pos(Pos::new(h, VPos::Center));
+    canvas.draw(&Text::new(title.to_owned(), (12, 16), style(16, HPos::Left)))?;
+    let most = rows.iter().flat_map(|row| [row.fps, row.seed_fps]).flatten().fold(1e4, f64::max);
+    let decades = most.log10().ceil() - FIRST_DECADE;
+    let x = |fps: f64| {
+        let share = ((fps.log10() - FIRST_DECADE) / decades).clamp(0.004, 1.0);
+        NAMES + (share * f64::from(BARS)) as i32
+    };
+    let bottom = TOP + ROW * rows.len() as i32;
+    for decade in 0..=decades as i32 {
+        let fps = 10f64.powi(decade + FIRST_DECADE as i32);
+        let at = NAMES + (f64::from(decade) / decades * f64::from(BARS)) as i32;
+        canvas.draw(&PathElement::new(vec![(at, TOP - 6), (at, bottom)], RGBColor(225, 225, 225)))?;
+        canvas.draw(&Text::new(format!("{fps:.0}"), (at, TOP - 14), style(11, HPos::Center)))?;
+    }
+    for (at, colour, what) in
+        [(NAMES, OURS, "gesto, frames a second"), (NAMES + 200, SEED, "the seed on an iPhone 13")]
+    {
+        canvas.draw(&Rectangle::new([(at, 28), (at + 12, 38)], colour.filled()))?;
+        canvas.draw(&Text::new(what.to_owned(), (at + 18, 33), style(12, HPos::Left)))?;
+    }
+    for (row, top) in rows.iter().zip((0..).map(|i| TOP + ROW * i)) {
+        let middle = top + ROW / 2;
+        let name = format!("{:>2}  {}, {}, {}", row.row, row.name, row.unit, row.size);
+        canvas.draw(&Text::new(name, (NAMES - 8, middle), style(12, HPos::Right)))?;
+        let upper = middle - BAR;
+        match row.fps {
+            Some(fps) => {
+                canvas.draw(&Rectangle::new([(NAMES, upper), (x(fps), middle)], OURS.filled()))?;
+                let label = format!("{fps:.0}");
+                canvas.draw(&Text::new(label, (x(fps) + 6, upper + BAR / 2), style(11, HPos::Left)))?;
+            }
+            None => {
+                let label =
+                    Text::new("not on this machine", (NAMES + 6, upper + BAR / 2), style(11, HPos::Left));
+                canvas.draw(&label)?;
+            }
+        }
+        if let Some(seed) = row.seed_fps {
+            canvas.draw(&Rectangle::new([(NAMES, middle), (x(seed), middle + BAR)], SEED.filled()))?;
+        }
+    }
+    canvas.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_its_name_and_its_bars() {
+        let row = |name: &'static str, fps: Option<f64>| Row {
+            row: 4,
+            name,
+            unit: "gpu".to_owned(),
+            size: "320x224".to_owned(),
+            fps,
+            p50_ms: fps.map(|fps| 1e3 / fps),
+            p99_ms: None,
+            seed_fps: Some(600.0),
+            skipped: None,
+        };
+        let svg = draw("title", &[row("fast", Some(123_456.0)), row("absent", None)]).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("fast") && svg.contains("123456"), "{svg}");
+        assert!(svg.contains("absent") && svg.contains("not on this machine"));
+        assert_eq!(svg.matches("#1F77B4").count(), 2, "one in the legend, one bar");
+        assert_eq!(svg.matches("#BEBEBE").count(), 3, "one in the legend, two bars");
+    }
+}

@@ -1,0 +1,163 @@
+//! One experiment on this machine.
+
+use std::time::{Duration, Instant};
+
+use gesto::unit::{Adapter, Provider};
+use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Timing, Unit};
+use gesto_engine::isa::{Detected, Wish};
+
+use super::experiments::{Experiment, Part, Place};
+use crate::commands::bench::frame::CameraFrame;
+use crate::commands::bench::samples::Samples;
+use crate::unit;
+
+/// What all experiments of a run share.
+pub(super) struct Bench {
+    pub(super) camera: CameraFrame,
+    pub(super) model: Model,
+    pub(super) threads: usize,
+    /// Frames to time for each figure.
+    pub(super) frames: usize,
+    /// No figure takes longer, however few frames that leaves.
+    pub(super) limit: Duration,
+    /// Measure graphics processors that are software.
+    pub(super) software_gpu: bool,
+    pub(super) adapter: Adapter,
+    pub(super) ort_library: Option<std::path::PathBuf>,
+}
+
+/// What came out.
+pub(super) struct Figure {
+    /// The unit, with the kernel tier on the processor.
+    pub(super) unit: String,
+    pub(super) outcome: Outcome,
+}
+
+pub(super) enum Outcome {
+    Measured(Samples),
+    /// Why this machine cannot run it.
+    Skipped(String),
+}
+
+impl Bench {
+    /// Runs an experiment, or says why not; an error is one of the program, not of the machine.
+    pub(super) fn run(&self, experiment: &Experiment) -> anyhow::Result<Figure> {
+        let (unit, isa) = match self.unit(experiment.place) {
+            Ok(found) => found,
+            Err((unit, why)) => return Ok(Figure { unit, outcome: Outcome::Skipped(why) }),
+        };
+        let name = match (&unit, isa) {
+            (Unit::Cpu, Some(isa)) => format!("cpu {isa}"),
+            (unit, _) => unit.to_string(),
+        };
+        let mut builder = self.builder(experiment).unit(unit);
+        if let Some(isa) = isa {
+            builder = builder.isa(isa);
+        }
+        let outcome = match builder.build() {
+            Ok(detector) => Outcome::Measured(self.time(detector, experiment.part)?),
+            Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
+                Outcome::Skipped(error.to_string())
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Figure { unit: name, outcome })
+    }
+
+    fn builder(&self, experiment: &Experiment) -> DetectorBuilder {
+        let mut builder = Detector::builder()
+            .model(self.model.clone())
+            .size(experiment.size.height, experiment.size.width)
+            .fit(Fit::Stretch)
+            .threads(self.threads);
+        if let Some(resize) = experiment.resize {
+            builder = builder.resize(resize);
+        }
+        if let Some(post) = experiment.post {
+            builder = builder.post_processing(post);
+        }
+        if let Some(library) = &self.ort_library {
+            builder = builder.ort_library(library);
+        }
+        builder
+    }
+
+    /// The unit that stands for a place here, and the kernel tier on the processor; else the place's name and the reason.
+    fn unit(&self, place: Place) -> Result<(Unit, Option<Isa>), (String, String)> {
+        let detected = Detected::get();
+        let has = |isa: &Isa| detected.missing(*isa).is_none() && !detected.is_emulated(*isa);
+        match place {
+            Place::Cpu => {
+                let best = Wish::from_env().and_then(|wish| detected.best(&wish));
+                Ok((Unit::Cpu, best.ok().map(|token| token.isa())))
+            }
+            Place::Vectors => {
+                Ok((Unit::Cpu, Isa::ALL.into_iter().filter(|isa| !is_matrix_unit(*isa)).find(has)))
+            }
+            Place::Gpu => {
+                let unit = Unit::Gpu(self.adapter.clone());
+                match unit::software_adapter(&self.adapter) {
+                    Some(name) if !self.software_gpu => Err((
+                        unit.to_string(),
+                        format!(
+                            "the only adapter, {name}, is software on the CPU (--software-gpu measures it)"
+                        ),
+                    )),
+                    _ => Ok((unit, None)),
+                }
+            }
+            Place::Npu => {
+                if let Some(isa) = Isa::ALL.into_iter().filter(|isa| is_matrix_unit(*isa)).find(has) {
+                    return Ok((Unit::Cpu, Some(isa)));
+                }
+                let providers = [Provider::CoreMl, Provider::Qnn, Provider::OpenVino, Provider::DirectMl];
+                let there = |provider: &Provider| {
+                    unit::check_provider(*provider, self.ort_library.as_deref()).is_ok()
+                };
+                if let Some(provider) = providers.into_iter().find(there) {
+                    return Ok((Unit::Ort(provider), None));
+                }
+                let matrix = detected.missing(Isa::AmxBf16).unwrap_or("played by software");
+                let provider = unit::check_provider(Provider::CoreMl, self.ort_library.as_deref());
+                let provider = provider.err().unwrap_or_default();
+                Err((
+                    "npu".to_owned(),
+                    format!("no matrix unit ({matrix}), and no NPU that ONNX Runtime reaches ({provider})"),
+                ))
+            }
+        }
+    }
+
+    /// Times one part of the way, frame after frame, after a tenth as many to warm up.
+    fn time(&self, mut detector: Detector, part: Part) -> anyhow::Result<Samples> {
+        let frame = self.camera.frame()?;
+        let mut out = Detections::default();
+        for _ in 0..self.frames.div_ceil(10).max(2) {
+            detector.detect_into(&frame, &mut out)?;
+        }
+        let mut times = Vec::with_capacity(self.frames);
+        let started = Instant::now();
+        while times.len() < self.frames && (times.len() < 3 || started.elapsed() < self.limit) {
+            detector.detect_into(&frame, &mut out)?;
+            times.push(of(part, &out.timing));
+        }
+        anyhow::ensure!(!out.people.is_empty(), "the frame shows people, yet nobody was found");
+        Ok(Samples::new(times))
+    }
+}
+
+/// The tiers that run on a matrix unit.
+fn is_matrix_unit(isa: Isa) -> bool {
+    isa.name().starts_with("amx")
+}
+
+fn of(part: Part, timing: &Timing) -> Duration {
+    match part {
+        Part::Resize => timing.resize,
+        Part::Model => timing.model,
+        Part::ResizeAndModel => timing.resize + timing.model,
+        Part::PostProcessing => timing.decode + timing.nms,
+        Part::Nms => timing.nms,
+        Part::Everything => timing.total,
+    }
+}

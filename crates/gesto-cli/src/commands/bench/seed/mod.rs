@@ -1,0 +1,202 @@
+//! `gesto bench seed`: every experiment of the seed on this machine, its figure beside ours.
+
+mod chart;
+mod experiments;
+mod measure;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use gesto::unit::Adapter;
+use serde::Serialize;
+
+use super::frame::CameraFrame;
+use crate::console::Console;
+use crate::weights;
+use experiments::{Experiment, experiments};
+use measure::{Bench, Figure, Outcome};
+
+/// Run every experiment of the seed, whose figures on a telephone stand beside ours
+///
+/// From a 1080 x 1920 BGRA frame in memory, the same on every machine, stretched to the network's input. What a row times is
+/// in its name: one stage, or everything to the final detections. `fps` is 1000 over the median. Rows that this machine
+/// cannot run say why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Threads that share a frame, the seed's processor having two fast cores
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+
+    /// Frames to time for each figure
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
+    frames: u32,
+
+    /// A few frames for each figure: shows that everything runs, and little more
+    #[arg(long, conflicts_with = "frames")]
+    quick: bool,
+
+    /// Only these rows of the seed's table
+    #[arg(long, value_name = "ROW", num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=14))]
+    rows: Vec<u32>,
+
+    /// The graphics processor: a part of its name, or its number in `gesto units` [default: the fastest kind]
+    #[arg(long, value_name = "ADAPTER")]
+    gpu: Option<String>,
+
+    /// Measure a graphics processor that is software on the CPU, too
+    #[arg(long)]
+    software_gpu: bool,
+
+    /// ONNX Runtime's library [default: what ORT_DYLIB_PATH names, else beside the program or in the usual folders]
+    #[arg(long, value_name = "FILE")]
+    ort_library: Option<PathBuf>,
+
+    /// Model to measure instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Write the rows as JSON to a file, or `-` for standard output instead of the table
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+
+    /// Write a bar chart (SVG)
+    #[arg(long, value_name = "FILE.svg")]
+    chart: Option<PathBuf>,
+}
+
+/// One row of the result.
+#[derive(Debug, Serialize)]
+struct Row {
+    row: u32,
+    name: &'static str,
+    unit: String,
+    /// Height and width of the network's input.
+    size: String,
+    fps: Option<f64>,
+    p50_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    seed_fps: Option<f64>,
+    /// Why this machine cannot run it.
+    skipped: Option<String>,
+}
+
+impl Row {
+    fn new(experiment: &Experiment, figure: Figure) -> Self {
+        let (times, skipped) = match figure.outcome {
+            Outcome::Measured(samples) => {
+                (Some((samples.percentile_ms(0.5), samples.percentile_ms(0.99))), None)
+            }
+            Outcome::Skipped(why) => (None, Some(why)),
+        };
+        // A stage shorter than the clock's tick has no rate.
+        let fps = times.map(|(median, _)| 1e3 / median.max(1e-6));
+        Self {
+            row: experiment.row,
+            name: experiment.name,
+            unit: figure.unit,
+            size: experiment.size.to_string(),
+            fps,
+            p50_ms: times.map(|(median, _)| median),
+            p99_ms: times.map(|(_, p99)| p99),
+            seed_fps: experiment.seed_fps,
+            skipped,
+        }
+    }
+}
+
+/// The JSON file.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    /// Height x width of the frame, and its format.
+    frame: &'static str,
+    threads: u16,
+    frames: usize,
+    rows: &'a [Row],
+}
+
+/// No figure takes longer than this many seconds.
+const LIMIT: f64 = 3.0;
+
+pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    if let Some(chart) = &args.chart {
+        let svg = chart.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
+        anyhow::ensure!(svg, "--chart {}: the chart is an SVG file, named so", chart.display());
+    }
+    let bench = Bench {
+        camera: CameraFrame::new()?,
+        model: weights::load(args.model.as_deref())?,
+        threads: args.threads.into(),
+        frames: if args.quick { 3 } else { args.frames as usize },
+        limit: Duration::from_secs_f64(if args.quick { 0.2 } else { LIMIT }),
+        software_gpu: args.software_gpu,
+        adapter: adapter(args.gpu.as_deref()),
+        ort_library: args.ort_library.clone(),
+    };
+    let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let mut rows = Vec::new();
+    if !json_on_stdout {
+        println!("{}", head());
+    }
+    for experiment in experiments() {
+        if !args.rows.is_empty() && !args.rows.contains(&experiment.row) {
+            continue;
+        }
+        let row = Row::new(&experiment, bench.run(&experiment)?);
+        if !json_on_stdout {
+            println!("{}", line(&row));
+        }
+        rows.push(row);
+    }
+    let frames = bench.frames;
+    let report = Report { frame: "1920x1080 BGRA", threads: args.threads, frames, rows: &rows };
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        if json_on_stdout {
+            io::stdout().lock().write_all(text.as_bytes())?;
+        } else {
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    if let Some(path) = &args.chart {
+        let title = format!("The seed's experiments: 1080 x 1920 BGRA frame, {} threads", args.threads);
+        fs::write(path, chart::draw(&title, &rows)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        console.detail(format!("{}: {} rows", path.display(), rows.len()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn adapter(name: Option<&str>) -> Adapter {
+    match name {
+        None => Adapter::Best,
+        Some(name) => name.parse().map_or_else(|_| Adapter::Named(name.to_owned()), Adapter::Number),
+    }
+}
+
+/// Widths: name, unit.
+const NAME: usize = 66;
+const UNIT: usize = 16;
+
+fn head() -> String {
+    format!(
+        "row  {:NAME$} {:UNIT$} {:8} {:>9} {:>9} {:>9} {:>8} {:>7}",
+        "experiment", "unit", "size", "p50 ms", "p99 ms", "fps", "seed", "ratio"
+    )
+}
+
+fn line(row: &Row) -> String {
+    let Row { row: number, name, unit, size, .. } = row;
+    let start = format!("{number:>3}  {name:NAME$} {unit:UNIT$} {size:8}");
+    let seed = row.seed_fps.map_or("-".to_owned(), |fps| format!("{fps:.0}"));
+    match (row.p50_ms, row.p99_ms, row.fps) {
+        (Some(p50), Some(p99), Some(fps)) => {
+            let ratio = row.seed_fps.map_or("-".to_owned(), |seed| format!("{:.1}", fps / seed));
+            format!("{start} {p50:>9.4} {p99:>9.4} {fps:>9.0} {seed:>8} {ratio:>7}")
+        }
+        _ => format!("{start} {:>29} {seed:>8}  skipped: {}", "", row.skipped.as_deref().unwrap_or("?")),
+    }
+}

@@ -1,0 +1,191 @@
+//! `gesto bench stages`: one frame's time line on each unit.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use gesto::unit::{Adapter, Provider};
+use gesto::{Detections, Detector, ErrorKind, Fit, Timing, Unit};
+use serde::Serialize;
+
+use super::frame::CameraFrame;
+use super::samples::Samples;
+use crate::console::Console;
+use crate::values::Size;
+use crate::weights;
+
+/// Show where one frame's time goes on each unit
+///
+/// From a 1080 x 1920 BGRA frame in memory to the final detections. On a graphics processor `resize` contains the way there,
+/// and `model` the submission and the way back. Stages are medians; what lies between them is `rest`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Units to show [default: cpu, and of gpu and ort:cpu those that this machine has]
+    #[arg(long, value_name = "UNIT", num_args = 1.., value_delimiter = ',')]
+    unit: Vec<Unit>,
+
+    /// Network inputs
+    #[arg(long, value_name = "HxW", default_values = ["320x224", "256x128"], num_args = 1.., value_delimiter = ',')]
+    size: Vec<Size>,
+
+    /// Threads that share a frame
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+
+    /// Frames to time
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
+    frames: u32,
+
+    /// ONNX Runtime's library [default: what ORT_DYLIB_PATH names, else beside the program or in the usual folders]
+    #[arg(long, value_name = "FILE")]
+    ort_library: Option<PathBuf>,
+
+    /// Model to measure instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Write JSON to a file, or `-` for standard output instead of the bars
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+}
+
+/// One unit at one size.
+#[derive(Debug, Serialize)]
+struct Line {
+    unit: String,
+    size: String,
+    stages: Vec<Stage>,
+    total_p50_ms: Option<f64>,
+    total_p99_ms: Option<f64>,
+    /// Why this machine cannot run it.
+    skipped: Option<String>,
+}
+
+/// A stage; the time line is their order.
+#[derive(Debug, Serialize)]
+struct Stage {
+    stage: &'static str,
+    /// Sum of the medians before it.
+    start_ms: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+const STAGES: [&str; 5] = ["resize", "model", "decode", "nms", "rest"];
+
+/// No unit takes longer for a size, however few frames that leaves.
+const LIMIT: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
+    let camera = CameraFrame::new()?;
+    let chosen = !args.unit.is_empty();
+    let units = if chosen {
+        args.unit.clone()
+    } else {
+        vec![Unit::Cpu, Unit::Gpu(Adapter::Best), Unit::Ort(Provider::Cpu)]
+    };
+    let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let mut lines = Vec::new();
+    for unit in &units {
+        for &size in &args.size {
+            let line = measure(args, &camera, unit, size)?;
+            if !json_on_stdout {
+                print(&line);
+            }
+            lines.push(line);
+        }
+    }
+    if let Some(path) = &args.json {
+        let report =
+            serde_json::json!({ "frame": "1920x1080 BGRA", "threads": args.threads, "units": lines });
+        let text = serde_json::to_string_pretty(&report)? + "\n";
+        if json_on_stdout {
+            io::stdout().lock().write_all(text.as_bytes())?;
+        } else {
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    // Units that were asked for by name and are all missing: nothing was done.
+    let nothing = chosen && lines.iter().all(|line| line.skipped.is_some());
+    Ok(if nothing { ExitCode::from(crate::EXIT_FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn measure(args: &Args, camera: &CameraFrame, unit: &Unit, size: Size) -> anyhow::Result<Line> {
+    let mut builder = Detector::builder()
+        .model(weights::load(args.model.as_deref())?)
+        .unit(unit.clone())
+        .size(size.height, size.width)
+        .fit(Fit::Stretch)
+        .threads(args.threads.into());
+    if let Some(library) = &args.ort_library {
+        builder = builder.ort_library(library);
+    }
+    let (unit, size) = (unit.to_string(), size.to_string());
+    let mut detector = match builder.build() {
+        Ok(detector) => detector,
+        Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
+            let skipped = Some(error.to_string());
+            return Ok(Line {
+                unit,
+                size,
+                stages: Vec::new(),
+                total_p50_ms: None,
+                total_p99_ms: None,
+                skipped,
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let frame = camera.frame()?;
+    let mut out = Detections::default();
+    for _ in 0..args.frames.div_ceil(10) {
+        detector.detect_into(&frame, &mut out)?;
+    }
+    let mut times: [Vec<Duration>; STAGES.len() + 1] = Default::default();
+    let started = std::time::Instant::now();
+    while times[0].len() < args.frames as usize && (times[0].len() < 3 || started.elapsed() < LIMIT) {
+        detector.detect_into(&frame, &mut out)?;
+        let Timing { resize, model, decode, nms, total, .. } = out.timing;
+        let rest = total.saturating_sub(resize + model + decode + nms);
+        for (times, time) in times.iter_mut().zip([resize, model, decode, nms, rest, total]) {
+            times.push(time);
+        }
+    }
+    let mut start_ms = 0.0;
+    let samples = times.map(Samples::new);
+    let stages = STAGES.iter().zip(&samples).map(|(stage, samples)| {
+        let p50_ms = samples.percentile_ms(0.5);
+        let stage = Stage { stage, start_ms, p50_ms, p99_ms: samples.percentile_ms(0.99) };
+        start_ms += p50_ms;
+        stage
+    });
+    let stages = stages.collect();
+    let [.., total] = &samples;
+    let (p50, p99) = (total.percentile_ms(0.5), total.percentile_ms(0.99));
+    Ok(Line { unit, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
+}
+
+/// Characters of a time line.
+const WIDTH: f64 = 60.0;
+
+fn print(line: &Line) {
+    let Line { unit, size, stages, total_p50_ms, total_p99_ms, skipped } = line;
+    if let Some(why) = skipped {
+        println!("{unit}, {size}: skipped: {why}\n");
+        return;
+    }
+    let (p50, p99) = (total_p50_ms.unwrap_or(0.0), total_p99_ms.unwrap_or(0.0));
+    println!("{unit}, {size}: {p50:.3} ms a frame, p99 {p99:.3} ms, {:.0} fps", 1e3 / p50.max(1e-6));
+    let whole = stages.last().map_or(0.0, |stage| stage.start_ms + stage.p50_ms).max(1e-9);
+    for Stage { stage, start_ms, p50_ms, p99_ms } in stages {
+        let (from, to) = ((start_ms / whole * WIDTH), ((start_ms + p50_ms) / whole * WIDTH));
+        let (from, to) = (from.round() as usize, to.round() as usize);
+        // A stage too short for a character still shows where it is.
+        let bar = if to > from { "#".repeat(to - from) } else { "|".to_owned() };
+        println!("  {stage:7} {p50_ms:>8.4} ms  p99 {p99_ms:>8.4} ms  {}{bar}", " ".repeat(from));
+    }
+    println!();
+}
