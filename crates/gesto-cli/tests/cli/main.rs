@@ -11,3 +11,4 @@ mod interrupt;
 mod outputs;
 mod program;
 mod samples;
+mod units;

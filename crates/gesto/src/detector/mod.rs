@@ -174,3 +174,54 @@ const _: () = {
     const fn is_send<T: Send>() {}
     is_send::<Detector>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    /// A unit that fails at work.
+    #[derive(Debug)]
+    struct Broken(ErrorKind);
+
+    impl Pipeline for Broken {
+        fn detect(&mut self, _: &Frame<'_>, _: &mut Detections) -> Result<()> {
+            Err(Error::new(self.0, "the device was lost"))
+        }
+
+        fn set_thresholds(&mut self, _: &Thresholds) {}
+
+        fn size(&self) -> (usize, usize) {
+            (64, 64)
+        }
+    }
+
+    fn broken(builder: DetectorBuilder, kind: ErrorKind) -> Detector {
+        let mut detector = builder.size(64, 64).threads(1).build().unwrap();
+        detector.pipeline = Box::new(Broken(kind));
+        detector.unit = Unit::Gpu(Default::default());
+        detector
+    }
+
+    #[test]
+    fn another_unit_takes_over_at_work_when_that_was_asked_for() {
+        let pixels = vec![90; 40 * 30 * 3];
+        let frame = Frame::rgb8(&pixels, 40, 30).unwrap();
+        let builder = Detector::builder().unit_fallback(Unit::Cpu);
+
+        let mut detector = broken(builder.clone(), ErrorKind::UnitFailed);
+        detector.detect(&frame).unwrap();
+        assert_eq!(detector.unit(), &Unit::Cpu);
+        assert_eq!(detector.fallen_back().unwrap().to_string(), "the device was lost");
+
+        let mut detector = broken(builder.clone(), ErrorKind::UnitFailed);
+        assert_eq!(detector.detect_batch(&[frame, frame]).unwrap().len(), 2);
+
+        // Not for a frame or a setting that no unit would take, and not unless asked for.
+        let mut detector = broken(builder, ErrorKind::Config);
+        assert_eq!(detector.detect(&frame).unwrap_err().kind(), ErrorKind::Config);
+        let mut detector = broken(Detector::builder(), ErrorKind::UnitFailed);
+        assert_eq!(detector.detect(&frame).unwrap_err().kind(), ErrorKind::UnitFailed);
+        assert!(detector.fallen_back().is_none());
+    }
+}
