@@ -1,17 +1,19 @@
 //! `gesto live`: a web page that shows gestures and people in a camera's picture as they move.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use gesto::{Detector, Fit, Resize};
-use gesto_live::engine::DetectorBackend;
+use gesto::{Detector, Fit, Resize, Unit};
+use gesto_live::engine::{DetectorBackend, Offer};
 use gesto_live::settings::Thresholds;
 use gesto_live::{Access, Config, Limits, Server, SourceConfig, Token};
 
 use crate::console::Console;
+use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
 
 /// Show gestures and people live in a browser
@@ -46,8 +48,9 @@ pub(crate) struct Args {
     fit: String,
 
     /// How the picture is resized, and where (`gesto detect --help` lists the names); streams may choose another
-    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Network")]
-    resize: Resize,
+    /// [default: what suits the unit]
+    #[arg(long, value_name = "NAME", help_heading = "Network")]
+    resize: Option<Resize>,
 
     /// Threads of one frame [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Network")]
@@ -60,6 +63,9 @@ pub(crate) struct Args {
     /// Model file (safetensors) instead of the embedded one
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     model: Option<PathBuf>,
+
+    #[command(flatten)]
+    unit: UnitArgs,
 
     /// Least probability of a gesture
     #[arg(long, value_name = "P", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
@@ -182,7 +188,11 @@ fn backend(args: &Args) -> anyhow::Result<DetectorBackend> {
     sizes.extend(SIZES);
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let threads = args.threads.map_or(cores.div_ceil(args.workers.into()), usize::from);
+    // Where boxes are decoded is a matter of the chosen unit alone; streams may choose another unit.
+    let unit = UnitArgs { post: None, ..args.unit.clone() };
     let template = Detector::builder().model(crate::weights::load(args.model.as_deref())?).threads(threads);
+    let template = unit.apply(template);
+    let (units, missing) = units(&args.unit);
     let fit = if args.fit == "stretch" { Fit::Stretch } else { Fit::Letterbox };
     let thresholds = Thresholds {
         conf_hand: args.conf_hand,
@@ -190,7 +200,44 @@ fn backend(args: &Args) -> anyhow::Result<DetectorBackend> {
         iou_hand: args.iou_hand,
         iou_body: args.iou_body,
     };
-    DetectorBackend::new(template, fit, args.resize, &sizes, thresholds).map_err(|error| anyhow!("{error}"))
+    let offer = Offer {
+        sizes,
+        units,
+        missing,
+        fit,
+        resize: args.resize,
+        post_processing: args.unit.post,
+        thresholds,
+    };
+    DetectorBackend::new(template, offer).map_err(|error| anyhow!("{error}"))
+}
+
+/// The units that streams may choose, the one of the command line first, and those that this machine lacks.
+fn units(args: &UnitArgs) -> (Vec<Unit>, BTreeMap<String, String>) {
+    let mut units = vec![args.unit.clone()];
+    let mut missing = BTreeMap::new();
+    let entries = super::units::inventory(args.ort_library.as_deref());
+    let only_adapter =
+        entries.iter().filter(|entry| entry.available && entry.unit.starts_with("gpu")).count() == 1;
+    for entry in &entries {
+        // Kernel tiers are one unit, adapters with a choice have numbers, and what is missing altogether has a bare name.
+        let name = match entry.unit.split_once(':') {
+            Some(("gpu", _)) if only_adapter => "gpu",
+            Some(("ort", "...")) => "ort",
+            _ => entry.unit.as_str(),
+        };
+        if name == "cpu" && !entry.available {
+            continue;
+        }
+        if !entry.available {
+            missing.insert(name.to_owned(), entry.detail.clone());
+        } else if let Ok(unit) = name.parse::<Unit>()
+            && !units.contains(&unit)
+        {
+            units.push(unit);
+        }
+    }
+    (units, missing)
 }
 
 /// The address to type: that of this machine when the server listens on all of its own.

@@ -1,6 +1,8 @@
 //! The detector of the `gesto` library as a [`Backend`].
 
-use gesto::{Detections, Detector, DetectorBuilder, Fit, Frame, Resize};
+use std::collections::BTreeMap;
+
+use gesto::{Detections, Detector, DetectorBuilder, Fit, Frame, PostProcessing, Resize, Unit};
 
 use super::backend::{Backend, Detect};
 use crate::settings::{Network, Settings, Thresholds};
@@ -9,66 +11,97 @@ use crate::wire::{Choices, Missing};
 /// Names of the ways to fit a frame; the first is the default.
 const FITS: [(&str, Fit); 2] = [("letterbox", Fit::Letterbox), ("stretch", Fit::Stretch)];
 
-/// The units that the library runs on.
-const UNITS: [&str; 1] = ["cpu"];
+/// What streams may choose, and what they start with.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Heights and widths of the network's input; the first is the default.
+    pub sizes: Vec<[u32; 2]>,
+    /// Compute units of this machine; the first is the default.
+    pub units: Vec<Unit>,
+    /// Units that it lacks, each with the reason in one sentence.
+    pub missing: BTreeMap<String, String>,
+    /// How frames are fitted into the input.
+    pub fit: Fit,
+    /// How frames are resized on the default unit; `None` for that unit's own way.
+    pub resize: Option<Resize>,
+    /// Who makes boxes of the default unit's output; `None` for that unit's own way, as on all other units.
+    pub post_processing: Option<PostProcessing>,
+    /// What is kept.
+    pub thresholds: Thresholds,
+}
 
 /// Makes the `gesto` library's detectors.
 pub struct DetectorBackend {
-    /// Settings that every detector starts from, the model among them.
+    /// Settings that every detector starts from; a model in it is read once.
     template: DetectorBuilder,
+    post_processing: Option<PostProcessing>,
     gestures: Vec<String>,
     choices: Choices,
     defaults: Settings,
 }
 
 impl DetectorBackend {
-    /// Detectors that are built from `template`. Streams may choose `sizes`, the first by default, and another way to
-    /// resize than `resize`.
+    /// Detectors that are built from `template` with what streams choose of `offer`.
     ///
     /// # Errors
     /// One sentence when no detector can be made with the defaults.
-    pub fn new(
-        template: DetectorBuilder,
-        fit: Fit,
-        resize: Resize,
-        sizes: &[[u32; 2]],
-        thresholds: Thresholds,
-    ) -> Result<Self, String> {
-        let mut offered: Vec<[u32; 2]> = Vec::new();
-        for size in sizes {
-            if !offered.contains(size) {
-                offered.push(*size);
-            }
-        }
-        let size = *offered.first().ok_or("no size is offered")?;
-        let name_of =
-            |wanted: Fit| FITS.iter().find(|(_, fit)| *fit == wanted).map_or(FITS[0].0, |(name, _)| name);
+    pub fn new(template: DetectorBuilder, offer: Offer) -> Result<Self, String> {
+        let choices = choices(&offer);
+        let unit = offer.units.first().ok_or("no unit is offered")?;
+        let fit = FITS.iter().find(|(_, fit)| *fit == offer.fit).map_or(FITS[0].0, |(name, _)| name);
         let network = Network {
-            size,
-            fit: name_of(fit).to_owned(),
-            resize: resize.name().to_owned(),
-            unit: UNITS[0].to_owned(),
+            size: *choices.sizes.first().ok_or("no size is offered")?,
+            fit: fit.to_owned(),
+            resize: offer.resize.unwrap_or_else(|| unit.default_resize()).name().to_owned(),
+            unit: unit.to_string(),
             hands: true,
             body: true,
         };
-        let choices = Choices {
-            sizes: offered,
-            fits: FITS.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            units: UNITS.iter().map(|name| (*name).to_owned()).collect(),
-            resizes: [(UNITS[0].to_owned(), resizes().map(|resize| resize.name().to_owned()).collect())]
-                .into(),
-            missing: Missing::default(),
-        };
-        // A server that cannot detect had better not start. What this one was built from holds the model, read once.
-        let detector = detector(&template, &network)?;
-        let heads = detector.heads();
-        let gestures = heads.iter().find(|head| head.keypoints == 0).map(|head| head.classes.clone());
+        // A server that cannot detect had better not start.
+        let detector = detector(&template, &network, offer.post_processing)?;
+        let hands = detector.heads().iter().find(|head| head.keypoints == 0);
+        let gestures = hands.map(|head| head.classes.clone()).unwrap_or_default();
         Ok(Self {
-            template: detector.settings().clone(),
-            gestures: gestures.unwrap_or_default(),
+            template,
+            post_processing: offer.post_processing,
+            gestures,
             choices,
-            defaults: Settings { network, thresholds },
+            defaults: Settings { network, thresholds: offer.thresholds },
         })
+    }
+}
+
+/// The names of what is offered, and of what each unit lacks.
+fn choices(offer: &Offer) -> Choices {
+    let mut sizes: Vec<[u32; 2]> = Vec::new();
+    for size in &offer.sizes {
+        if !sizes.contains(size) {
+            sizes.push(*size);
+        }
+    }
+    let mut missing = Missing { units: offer.missing.clone(), ..Missing::default() };
+    let mut resizes = BTreeMap::new();
+    for unit in &offer.units {
+        let mut names = vec![unit.default_resize().name().to_owned()];
+        let mut lacking = BTreeMap::new();
+        for resize in Resize::ALL {
+            match unit.check_resize(resize) {
+                Ok(()) if names[0] == resize.name() => {}
+                Ok(()) => names.push(resize.name().to_owned()),
+                Err(error) => {
+                    lacking.insert(resize.name().to_owned(), error.to_string());
+                }
+            }
+        }
+        resizes.insert(unit.to_string(), names);
+        missing.resizes.insert(unit.to_string(), lacking);
+    }
+    Choices {
+        sizes,
+        fits: FITS.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        units: offer.units.iter().map(Unit::to_string).collect(),
+        resizes,
+        missing,
     }
 }
 
@@ -86,23 +119,33 @@ impl Backend for DetectorBackend {
     }
 
     fn build(&self, network: &Network) -> Result<Box<dyn Detect>, String> {
-        let detector = detector(&self.template, network)?;
+        // Another unit than the default one post-processes in its own way.
+        let is_default = network.unit == self.defaults.network.unit;
+        let detector = detector(&self.template, network, self.post_processing.filter(|_| is_default))?;
         Ok(Box::new(Library { detector, thresholds: None, hands: network.hands, body: network.body }))
     }
 }
 
 /// A detector with the settings that a stream chose; names were checked against the choices.
-fn detector(template: &DetectorBuilder, network: &Network) -> Result<Detector, String> {
+fn detector(
+    template: &DetectorBuilder,
+    network: &Network,
+    post_processing: Option<PostProcessing>,
+) -> Result<Detector, String> {
+    let say = |error: gesto::Error| error.to_string();
     let [height, width] = network.size.map(|side| side as usize);
     let fit = FITS.iter().find(|(name, _)| *name == network.fit).map_or(FITS[0].1, |(_, fit)| *fit);
-    let resize: Resize = network.resize.parse().map_err(|error: gesto::Error| error.to_string())?;
-    let builder = template.clone().size(height, width).fit(fit).resize(resize);
-    builder.build().map_err(|error| error.to_string())
-}
-
-/// The ways to resize a frame that this build of the library has.
-fn resizes() -> impl Iterator<Item = Resize> {
-    Resize::ALL.into_iter().filter(|resize| resize.check().is_ok())
+    let unit: Unit = network.unit.parse().map_err(say)?;
+    let resize: Resize = network.resize.parse().map_err(say)?;
+    let mut builder = template.clone().size(height, width).fit(fit).unit(unit).resize(resize);
+    if let Some(place) = post_processing {
+        builder = builder.post_processing(place);
+    }
+    let detector = builder.build().map_err(say)?;
+    if let Some(error) = detector.fallen_back() {
+        tracing::warn!(%error, unit = %detector.unit(), "another unit takes over");
+    }
+    Ok(detector)
 }
 
 struct Library {

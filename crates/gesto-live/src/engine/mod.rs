@@ -7,7 +7,7 @@ mod queue;
 mod worker;
 
 pub use backend::{Backend, Detect};
-pub use detector::DetectorBackend;
+pub use detector::{DetectorBackend, Offer};
 pub(crate) use job::{Answer, Job, Payload, Reply};
 pub(crate) use queue::{LaneId, Policy, Queue, Submitted};
 pub(crate) use worker::Workers;

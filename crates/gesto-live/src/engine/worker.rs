@@ -141,9 +141,11 @@ impl Worker {
         let (width, height) = (frame.width(), frame.height());
         let frame = frame.oriented(orientation);
         let detector = &mut self.detectors[0].1;
-        detector
-            .detect(&frame, &settings.thresholds, &mut self.detections)
-            .map_err(|sentence| Failure { of_client: false, sentence })?;
+        if let Err(sentence) = detector.detect(&frame, &settings.thresholds, &mut self.detections) {
+            // A graphics processor may be lost for good: the next frame gets a detector made anew.
+            self.detectors.remove(0);
+            return Err(Failure { of_client: false, sentence });
+        }
         let picture = match payload {
             Payload::Picture(picture) => Some(picture),
             Payload::Encoded { .. } => None,

@@ -5,7 +5,7 @@ mod gpu;
 mod ort;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -27,14 +27,14 @@ pub(crate) struct Args {
 
 /// One unit of the machine, or one that it lacks.
 #[derive(Debug, Serialize)]
-struct Entry {
+pub(crate) struct Entry {
     /// As `--unit` takes it.
-    unit: String,
+    pub(crate) unit: String,
     /// The kernel tier, adapter or provider.
     name: String,
-    available: bool,
+    pub(crate) available: bool,
     /// What it offers, or why it is missing.
-    detail: String,
+    pub(crate) detail: String,
     /// Driver and its version, of adapters.
     #[serde(skip_serializing_if = "Option::is_none")]
     driver: Option<String>,
@@ -53,10 +53,16 @@ impl Entry {
     }
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// All that the program knows, of this machine.
+pub(crate) fn inventory(ort_library: Option<&Path>) -> Vec<Entry> {
     let mut entries = cpu::entries();
     entries.extend(gpu::entries());
-    entries.extend(ort::entries(args.ort_library.as_deref()));
+    entries.extend(ort::entries(ort_library));
+    entries
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let entries = inventory(args.ort_library.as_deref());
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "units": entries }))?;
