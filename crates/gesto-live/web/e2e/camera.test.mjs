@@ -51,9 +51,14 @@ describe("with a camera", { timeout: 10 * PATIENCE }, () => {
   });
 
   test("the panel shows every stage, round trip and dropped frames", async () => {
-    for (const stage of ["all", "resize", "model", "post-processing", "NMS"]) {
-      await until(`fps of ${stage}`, async () => /^[\d.]+[kM]?$/.test(await page.locator(`#hud [data-stage="${stage}"]`).innerText()));
-    }
+    const fps = async (stage, looks) =>
+      until(`fps of ${stage}`, async () => looks.test(await page.locator(`#hud [data-stage="${stage}"]`).textContent()));
+    for (const stage of ["all", "model", "post-processing", "NMS"]) await fps(stage, /^[\d.]+[kM]?$/);
+    // Fused into the first layer a resize has no time of its own; any other has.
+    await page.locator("select[name=resize]").selectOption("fused");
+    await fps("resize", /^in model$/);
+    await page.locator("select[name=resize]").selectOption("cpu-bilinear");
+    await fps("resize", /^[\d.]+[kM]?$/);
     await until("a round trip", async () => Number(await page.locator("#trip").innerText()) > 0);
     assert.match(await page.locator("#dropped").innerText(), /^\d/);
   });

@@ -15,12 +15,16 @@ const STAGES = [
 /** Figures that change sixty times a second cannot be read. */
 const REFRESH_MS = 200;
 
+/** A stage without a time of its own: the fused resize happens inside the network's first layer. */
+const WITHIN = "in model";
+
 interface Line {
   fps: Average;
   ms: Average;
   hud: HTMLElement;
   msCell: HTMLElement;
   fpsCell: HTMLElement;
+  within: boolean;
 }
 
 export class Panel {
@@ -55,13 +59,15 @@ export class Panel {
       msCell.textContent = fpsCell.textContent = "–";
       row.append(head, msCell, fpsCell);
       table.append(row);
-      this.lines.set(key, { fps: new Average(), ms: new Average(), hud: value, msCell, fpsCell });
+      this.lines.set(key, { fps: new Average(), ms: new Average(), hud: value, msCell, fpsCell, within: false });
     }
     setInterval(() => this.refresh(), REFRESH_MS);
   }
 
   result(timing: Timing, roundTripMs: number | null): void {
     for (const [key, line] of this.lines) {
+      line.within = timing[key] === 0;
+      if (line.within) continue;
       line.fps.add(fpsOf(timing[key]));
       line.ms.add(timing[key]);
     }
@@ -79,6 +85,7 @@ export class Panel {
   /** Averages of another size or unit would mislead for a while. */
   reset(): void {
     for (const line of this.lines.values()) {
+      line.within = false;
       line.fps.reset();
       line.ms.reset();
     }
@@ -87,8 +94,8 @@ export class Panel {
 
   private refresh(): void {
     for (const line of this.lines.values()) {
-      line.hud.textContent = line.fpsCell.textContent = short(line.fps.value);
-      line.msCell.textContent = line.ms.value === undefined ? "–" : line.ms.value.toFixed(line.ms.value < 0.1 ? 3 : 2);
+      line.hud.textContent = line.fpsCell.textContent = line.within ? WITHIN : short(line.fps.value);
+      line.msCell.textContent = line.within || line.ms.value === undefined ? "–" : line.ms.value.toFixed(line.ms.value < 0.1 ? 3 : 2);
     }
     const rate = this.shown.perSecond(performance.now());
     this.figures.shown.textContent = rate > 0 ? String(rate) : "–";
