@@ -1,10 +1,12 @@
 //! A network planned for one input size, ready to run frame after frame.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
+use crate::kernels::best::Best;
 use crate::kernels::first::{Input, Progress};
 use crate::kernels::memory::Arena;
 use crate::kernels::select::Selection;
@@ -27,11 +29,14 @@ pub struct Options {
     pub heads: HeadMode,
     /// The kernel tier; `None` takes the best that the machine has and `GESTO_ISA` allows.
     pub isa: Option<Isa>,
+    /// The plan ends with a step that finds the best class of each anchor point on all threads; what selects candidates
+    /// then reads one number for each instead of all classes. The candidates are the same.
+    pub class_max: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, heads: HeadMode::Lazy, isa: None }
+        Self { threads: 1, heads: HeadMode::Lazy, isa: None, class_max: false }
     }
 }
 
@@ -107,6 +112,11 @@ pub struct Network {
     selections: Vec<RwLock<Selection>>,
     input: Vec<u8>,
     limits: Vec<f32>,
+    class_max: bool,
+    /// Nanoseconds of the last frame's resize by layers.
+    resized: AtomicU64,
+    /// One a head.
+    best: Vec<Best>,
     /// One a thread.
     progress: Vec<Progress>,
     mode: HeadMode,
@@ -148,7 +158,9 @@ impl Network {
         };
         let token = Detected::get().best(&wish)?;
         let plan = Arc::new(Plan::new(model, Grid { height, width }, token)?);
-        Ok(Self::with_plan(plan, model.graph().heads.clone().into(), options.threads, options.heads))
+        let heads = model.graph().heads.clone().into();
+        let network = Self::with_plan(plan, heads, options.threads, options.heads);
+        Ok(Self { class_max: options.class_max, ..network })
     }
 
     fn with_plan(plan: Arc<Plan>, heads: Arc<[Head]>, threads: usize, mode: HeadMode) -> Self {
@@ -168,6 +180,9 @@ impl Network {
             selections: selections.collect(),
             input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],
             limits: vec![0.0; plan.levels.len()],
+            class_max: false,
+            resized: AtomicU64::new(0),
+            best: plan.levels.iter().map(|levels| Best::new(levels)).collect(),
             progress: std::iter::repeat_with(Progress::default).take(threads).collect(),
             mode,
             plan,
@@ -178,12 +193,9 @@ impl Network {
     /// own buffers and threads.
     #[must_use]
     pub fn fork(&self, threads: usize) -> Self {
-        Self::with_plan(
-            Arc::clone(&self.plan),
-            Arc::clone(&self.heads),
-            threads.clamp(1, MAX_THREADS),
-            self.mode,
-        )
+        let (plan, heads) = (Arc::clone(&self.plan), Arc::clone(&self.heads));
+        let network = Self::with_plan(plan, heads, threads.clamp(1, MAX_THREADS), self.mode);
+        Self { class_max: self.class_max, ..network }
     }
 
     /// Height of the network input in pixels.
@@ -240,6 +252,7 @@ impl Network {
             progress: &self.progress,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
+            best: self.class_max.then_some(&self.best),
         };
         frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
@@ -279,6 +292,7 @@ impl Network {
             progress: &self.progress,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
+            best: self.class_max.then_some(&self.best),
         };
         frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
@@ -304,13 +318,20 @@ impl Network {
         self.set_limits(thresholds);
         model.prepare(picture, target, blocks);
         let job = frame::Job {
-            input: Input::Layers(model.job(picture)),
+            input: Input::Layers { job: model.job(picture), taken: &self.resized },
             progress: &self.progress,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
+            best: self.class_max.then_some(&self.best),
         };
         frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
+    }
+
+    /// How long the layers of [`run_layers`](Self::run_layers) took of the last frame that had some.
+    #[must_use]
+    pub fn resize_time(&self) -> Duration {
+        Duration::from_nanos(self.resized.load(Ordering::Relaxed))
     }
 
     /// Runs `model` on `picture` by itself, its output a tensor of its own: the first of two models in a row. `tensor`
@@ -344,8 +365,27 @@ impl Network {
             progress: &self.progress,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
+            best: self.class_max.then_some(&self.best),
         };
         frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        Outputs { network: self }
+    }
+
+    /// Selects the candidates of the last frame again, from the class maps that it left: what benchmarks of that stage
+    /// repeat.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn select(&mut self, thresholds: &[f32]) -> Outputs<'_> {
+        self.set_limits(thresholds);
+        let job = frame::Job {
+            input: Input::Rgb(&self.input),
+            progress: &self.progress,
+            limits: &self.limits,
+            dense: self.mode == HeadMode::Dense,
+            best: self.class_max.then_some(&self.best),
+        };
+        frame::select(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
         Outputs { network: self }
     }
 
@@ -436,6 +476,12 @@ fn logit(probability: f32) -> f32 {
 }
 
 impl<'a> Outputs<'a> {
+    /// [`Network::resize_time`] of this frame.
+    #[must_use]
+    pub fn resize_time(&self) -> Duration {
+        self.network.resize_time()
+    }
+
     /// The result of one head, by its position in [`Network::heads`].
     ///
     /// # Panics

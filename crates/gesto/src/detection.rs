@@ -86,8 +86,8 @@ pub struct Detections {
 /// Wall time of each stage for one frame. Serialised as milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timing {
-    /// Frame to network input: resize, colours, orientation. Zero when the network's first layer does it
-    /// ([`Resize::Fused`](crate::Resize::Fused)) and for the other ways inside the network: it is part of `model` then.
+    /// Frame to network input: resize, colours, orientation. Layers in front of the network count here too. Zero when the
+    /// network's first layer does it row by row ([`Resize::Fused`](crate::Resize::Fused)): it is part of `model` then.
     #[serde(with = "milliseconds")]
     pub resize: Duration,
     /// The network.

@@ -42,6 +42,7 @@ pub mod model;
 pub mod postprocess;
 pub mod preprocess;
 pub mod record;
+pub mod stages;
 pub mod unit;
 
 pub use detection::{Detections, Hand, Label, Person, Timing};

@@ -2,7 +2,9 @@
 //! from ways with the same samples.
 
 use gesto::preprocess::exact;
-use gesto::{Detections, Detector, ErrorKind, Fit, Frame, Isa, Orientation, PixelFormat, Resize};
+use gesto::{
+    Detections, Detector, ErrorKind, Fit, Frame, Isa, Orientation, PixelFormat, PostProcessing, Resize,
+};
 
 const HEIGHT: u32 = 64;
 const WIDTH: u32 = 96;
@@ -41,13 +43,14 @@ fn the_network_sees_what_each_definition_says() {
     let formats = [PixelFormat::Bgra8, PixelFormat::Rgb8, PixelFormat::Gray8];
     for resize in on_cpu() {
         let (mut max, mut sum, mut count) = (0.0_f64, 0.0, 0);
+        let fits = [Fit::Letterbox, Fit::Stretch];
+        let mut detectors = [0, 1].map(|i| detector(resize, fits[i], Some(Isa::Portable), 1 + i));
         for (i, orientation) in Orientation::all().enumerate() {
-            let fit = if i % 2 == 0 { Fit::Letterbox } else { Fit::Stretch };
+            let (fit, detector) = (fits[i % 2], &mut detectors[i % 2]);
             let format = formats[i % 3];
             // Larger than the input by no whole factor, and smaller than it.
             for (w, h) in [(141, 203), (203, 141), (31, 50)] {
                 let frame = Frame::new(format, &bytes, w, h).unwrap().oriented(orientation);
-                let mut detector = detector(resize, fit, Some(Isa::Portable), 1 + i % 3);
                 let got = detector.network_input(&frame).unwrap().unwrap();
                 let want = exact(&frame, fit, resize, HEIGHT, WIDTH);
                 assert_eq!(got.len(), want.len());
@@ -88,6 +91,23 @@ fn equal_samples_give_equal_detections() {
     for resize in [Resize::TwoModels, Resize::OneModel] {
         let out = detect(resize, 2);
         assert_eq!((&out.hands, &out.people), (&hands, &people), "{resize}");
+    }
+}
+
+#[test]
+fn the_best_class_from_the_plan_gives_the_same_detections() {
+    let pixels = bytes(180 * 240 * 4);
+    let frame = Frame::new(PixelFormat::Bgra8, &pixels, 180, 240).unwrap();
+    for (confidence, threads) in [(0.0, 1), (0.0, 3), (1e-5, 2)] {
+        let detect = |place: PostProcessing| {
+            let builder = Detector::builder().size(96, 64).threads(threads).post_processing(place);
+            let builder =
+                builder.confidence_hand(confidence).confidence_body(confidence).max_detections(9999);
+            builder.build().unwrap().detect(&frame).unwrap()
+        };
+        let (all, best) = (detect(PostProcessing::Cpu), detect(PostProcessing::CpuGraphMax));
+        assert!(!all.hands.is_empty(), "{confidence}");
+        assert_eq!((&all.hands, &all.people), (&best.hands, &best.people));
     }
 }
 

@@ -5,7 +5,8 @@
 //! looks for it when it comes there, at the end of its share.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::time::Instant;
 
 use super::frame::Member;
 use super::resample::{self, Cells, Output};
@@ -24,7 +25,11 @@ pub(crate) enum Input<'a> {
     /// A picture of any size, sampled on the way.
     Picture(resample::Job<'a>),
     /// A picture that layers resize before anything else.
-    Layers(layers::Job<'a>),
+    Layers {
+        job: layers::Job<'a>,
+        /// Receives the nanoseconds that they took.
+        taken: &'a AtomicU64,
+    },
     /// Red, green, blue and zero of each pixel, 0 to 255: the output of a model of its own.
     Tensor(&'a [layers::Cell]),
 }
@@ -45,9 +50,14 @@ impl Progress {
 pub(super) fn run(member: &Member<'_>, input: Input<'_>, progress: &[Progress], barrier: &Barrier) -> usize {
     let &Member { plan, index, size, .. } = member;
     let height = plan.input.grid.height;
-    if let Input::Layers(job) = input {
+    if let Input::Layers { job, taken } = input {
+        let start = Instant::now();
         // SAFETY: the plane is the plan's; all members come here, each with an index of its own.
         unsafe { job.run(index, size, barrier, plane(member)) };
+        barrier.wait();
+        if index == 0 {
+            taken.store(start.elapsed().as_nanos() as u64, Relaxed);
+        }
         return 0;
     }
     let Some(step) = by_rows(plan, size) else {
@@ -172,7 +182,7 @@ fn fill(member: &Member<'_>, input: Input<'_>, rows: Range<usize>) {
                 unsafe { output.numbers(y, &cells[y * grid.width..(y + 1) * grid.width]) };
             }
         }
-        Input::Layers(_) => unreachable!("layers fill the plane as a whole"),
+        Input::Layers { .. } => unreachable!("layers fill the plane as a whole"),
     }
 }
 

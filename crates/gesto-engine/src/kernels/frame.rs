@@ -3,10 +3,11 @@
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
+use super::best::Best;
 use super::first;
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
-use super::team::Team;
+use super::team::{Barrier, Team};
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
 pub(crate) use super::first::{Input, Progress};
@@ -21,6 +22,8 @@ pub(crate) struct Job<'a> {
     pub(crate) limits: &'a [f32],
     /// Boxes and keypoints everywhere.
     pub(crate) dense: bool,
+    /// One a head, when the plan finds the best class of each anchor point.
+    pub(crate) best: Option<&'a [Best]>,
 }
 
 /// Runs all steps; afterwards `arena` holds the raw maps and `selections` the candidates.
@@ -44,11 +47,7 @@ pub(crate) fn run(
             stage.iter().for_each(|step| member.step(step));
         }
         barrier.wait();
-        for (head, selection) in selections.iter().enumerate().skip(index).step_by(size) {
-            let mut selection = selection.write().unwrap_or_else(|broken| broken.into_inner());
-            // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
-            unsafe { selection.collect(&plan.levels[head], arena, job.limits[head], job.dense) };
-        }
+        member.select(selections, job, barrier);
         for stage in &plan.lazy {
             barrier.wait();
             for lazy in stage {
@@ -58,6 +57,20 @@ pub(crate) fn run(
             }
         }
     });
+}
+
+/// The end of the dense stages alone: candidates from the class maps in `arena`.
+pub(crate) fn select(
+    plan: &Plan,
+    arena: &mut Arena,
+    team: &mut Team,
+    selections: &[RwLock<Selection>],
+    job: Job<'_>,
+) {
+    assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
+    assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
+    let (size, arena) = (team.size(), arena.shared());
+    team.run(|index, barrier| Member { plan, arena, index, size }.select(selections, job, barrier));
 }
 
 /// Runs every convolution and pool alone, in order, everywhere, and gives each one's time. `arena` holds a frame's maps.
@@ -93,6 +106,27 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
+    /// The candidates of each head, heads side by side. The class maps are complete.
+    fn select(&self, selections: &[RwLock<Selection>], job: Job<'_>, barrier: &Barrier) {
+        for (head, best) in job.best.into_iter().flatten().enumerate() {
+            // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
+            unsafe {
+                best.find(&self.plan.levels[head], self.arena, job.limits[head], self.index, self.size)
+            };
+        }
+        if job.best.is_some() {
+            barrier.wait();
+        }
+        for (head, selection) in selections.iter().enumerate().skip(self.index).step_by(self.size) {
+            let best = job.best.map(|best| &best[head]);
+            let mut selection = selection.write().unwrap_or_else(|broken| broken.into_inner());
+            // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
+            unsafe {
+                selection.collect(&self.plan.levels[head], self.arena, job.limits[head], job.dense, best)
+            };
+        }
+    }
+
     fn step(&self, step: &Step) {
         match step {
             Step::Conv(step) => match &step.winograd {

@@ -13,6 +13,7 @@ pub(crate) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod best;
 pub(crate) mod ceiling;
 mod conv_f32;
 pub(crate) mod first;

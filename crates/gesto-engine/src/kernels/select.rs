@@ -1,5 +1,6 @@
 //! Which anchor points pass the threshold, and which cells their boxes and keypoints need.
 
+use super::best::Best;
 use super::memory::SharedArena;
 use crate::network::Candidate;
 use crate::plan::layout::{Grid, LINE};
@@ -55,7 +56,8 @@ impl Selection {
         (!list.dense).then_some(&list.tiles)
     }
 
-    /// Collects the candidates of one frame: anchor points with a class logit of at least `limit`.
+    /// Collects the candidates of one frame: anchor points with a class logit of at least `limit`. Reads the `best` class of
+    /// each anchor point where the plan has found it, else all classes.
     ///
     /// # Safety
     /// `levels` belong to `arena`'s plan; no thread writes the class planes meanwhile.
@@ -65,13 +67,17 @@ impl Selection {
         arena: SharedArena<'_>,
         limit: f32,
         dense: bool,
+        best: Option<&Best>,
     ) {
         self.candidates.clear();
         let mut anchor = 0;
         for (index, level) in levels.iter().enumerate() {
             let begin = self.candidates.len();
-            // SAFETY: passed on from the caller.
-            anchor = unsafe { scan(index, level, arena, limit, anchor, &mut self.candidates) };
+            anchor = match best {
+                Some(best) => best.scan(index, level.grid, limit, anchor, &mut self.candidates),
+                // SAFETY: passed on from the caller.
+                None => unsafe { scan(index, level, arena, limit, anchor, &mut self.candidates) },
+            };
             let found = &self.candidates[begin..];
             let needed = &mut self.needed[index];
             if !dense {

@@ -282,28 +282,44 @@ impl DetectorBuilder {
     }
 
     fn cpu(&self, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        let lane = self.cpu_lane(model)?;
+        let heads = lane.network.heads().iter().map(HeadInfo::from).collect();
+        Ok((Box::new(Cpu::new(lane, self.thread_count())), heads))
+    }
+
+    /// The processor's way on all threads, for benchmarks of its stages.
+    pub(crate) fn lane(&self) -> Result<Lane> {
+        self.check()?;
+        match &self.source {
+            ModelSource::Embedded => self.cpu_lane(&model::shipped()?),
+            ModelSource::File(path) => self.cpu_lane(&model::read(path)?),
+            ModelSource::Given(model) => self.cpu_lane(model),
+        }
+    }
+
+    fn cpu_lane(&self, model: &Model) -> Result<Lane> {
         if self.post_processing == Some(PostProcessing::Gpu) {
             let message = "post-processing on the gpu needs a unit gpu";
             return Err(Error::new(ErrorKind::Config, message));
         }
         let resize = self.resize_on(&Unit::Cpu)?;
-        let threads = self.thread_count();
         let mut options = Options::default();
-        options.threads = threads;
+        options.threads = self.thread_count();
         options.heads = self.head_mode;
         options.isa = self.isa;
+        options.class_max = self.post_processing == Some(PostProcessing::CpuGraphMax);
         let network = gesto_engine::Network::new(model, self.height, self.width, &options)?;
         let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
-        let lane = Lane {
+        Ok(Lane {
             thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
             front: Front::new(self.height as u32, self.width as u32, self.fit, resize)?,
             postprocessor,
             network,
-        };
-        Ok((Box::new(Cpu::new(lane, threads)), heads))
+            mapping: None,
+        })
     }
 
     #[cfg(feature = "gpu")]

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::unit::Unit;
 use units::Pipeline;
+pub(crate) use units::cpu::Lane;
 
 /// Finds hands and people in frames. One size of network input, any size of frame.
 #[derive(Debug)]

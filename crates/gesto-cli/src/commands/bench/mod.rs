@@ -2,6 +2,7 @@
 
 mod frame;
 mod model;
+mod resize;
 mod samples;
 mod seed;
 mod stages;
@@ -22,6 +23,8 @@ pub(crate) struct Args {
 enum Command {
     /// Time the network alone
     Model(model::Args),
+    /// Time every way to resize alone, on the processor
+    Resize(resize::Args),
     /// Run every experiment of the seed, whose figures on a telephone stand beside ours
     Seed(seed::Args),
     /// Show where one frame's time goes on each unit
@@ -31,6 +34,7 @@ enum Command {
 pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Model(args) => model::run(&args, console),
+        Command::Resize(args) => resize::run(&args, console),
         Command::Seed(args) => seed::run(&args, console),
         Command::Stages(args) => stages::run(&args, console),
     }

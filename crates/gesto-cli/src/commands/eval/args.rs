@@ -14,7 +14,7 @@ use crate::values::{Size, fraction};
 /// Ground truth is in COCO's annotation format. Average precision is computed as by pycocotools; annotations with
 /// iscrowd count neither way. Exit code: 0 all done; 1 some pictures could not be read and count as empty; 2 nothing
 /// done.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(group(clap::ArgGroup::new("truth").args(["hands", "people"]).multiple(true).required(true)))]
 #[command(group(clap::ArgGroup::new("found").args(["images", "results"]).required(true)))]
 pub(crate) struct Args {
@@ -46,6 +46,10 @@ pub(crate) struct Args {
     /// graph-bilinear, graph-gather, graph-conv, custom-op, two-models, one-model [default: what suits the unit]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub(crate) resize: Option<Resize>,
+
+    /// Measure every way to resize that the unit has: how far pixels are from the exact ones, and average precision
+    #[arg(long, requires = "images", conflicts_with_all = ["resize", "report"], help_heading = "Network")]
+    pub(crate) compare_resizes: bool,
 
     #[command(flatten)]
     pub(crate) unit: UnitArgs,

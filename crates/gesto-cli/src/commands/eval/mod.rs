@@ -4,6 +4,7 @@
 //! tables, JSON and [`output`] (charts).
 
 mod args;
+mod compare;
 mod network;
 mod output;
 
@@ -101,6 +102,9 @@ struct Measured<'a> {
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let truth = Truth::read(args)?;
+    if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
+        return compare_resizes(args, folder, &truth, console);
+    }
     let found = match &args.images {
         Some(folder) => network::run(args, folder, &truth, console)?,
         None => Found::read(args, &truth)?,
@@ -134,11 +138,27 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn compare_resizes(args: &Args, folder: &Path, truth: &Truth, console: &Console) -> anyhow::Result<ExitCode> {
+    let rows = compare::run(args, folder, truth, console)?;
+    match args.json.as_deref() {
+        Some(path) if path.as_os_str() == "-" => write_json(io::stdout().lock(), &rows)?,
+        path => {
+            if let Some(path) = path {
+                let file = std::fs::File::create(path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                write_json(io::BufWriter::new(file), &rows)?;
+            }
+            compare::print(&rows)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn print(report: &Report) -> io::Result<()> {
     io::stdout().lock().write_all(report.to_markdown().as_bytes())
 }
 
-fn write_json(mut to: impl Write, measured: &Measured<'_>) -> io::Result<()> {
+fn write_json(mut to: impl Write, measured: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut to, measured)?;
     writeln!(to)?;
     to.flush()

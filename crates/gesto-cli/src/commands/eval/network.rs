@@ -78,7 +78,14 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
     })
 }
 
-fn detector(args: &Args) -> gesto::Result<Detector> {
+/// A few of the pictures, evenly from all that can be read.
+pub(super) fn some_pictures(folder: &Path, truth: &Truth, count: usize) -> Vec<Picture> {
+    let pictures = pictures(truth);
+    let step = pictures.len().div_ceil(count).max(1);
+    pictures.iter().step_by(step).filter_map(|(name, ids)| picture(folder, name, ids.size).ok()).collect()
+}
+
+pub(super) fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
         .fit(args.fit.into())

@@ -197,7 +197,13 @@ fn check(case: &Case, token: Token) -> Result<bool, TestCaseError> {
 /// The whole step on a team of threads.
 fn run(plan: &Plan, arena: &mut Arena, threads: usize, rgb: &[u8]) {
     let progress: Vec<_> = std::iter::repeat_with(frame::Progress::default).take(threads).collect();
-    let job = frame::Job { input: frame::Input::Rgb(rgb), progress: &progress, limits: &[], dense: true };
+    let job = frame::Job {
+        input: frame::Input::Rgb(rgb),
+        progress: &progress,
+        limits: &[],
+        dense: true,
+        best: None,
+    };
     frame::run(plan, arena, &mut Team::new(threads), &[], job);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use gesto_engine::Network;
+use gesto_engine::{Network, Outputs};
 
 use super::Pipeline;
 use super::front::{Front, Run};
@@ -11,8 +11,9 @@ use crate::detection::Detections;
 use crate::detector::Thresholds;
 use crate::error::Result;
 use crate::frame::Frame;
-use crate::postprocess::Postprocessor;
 use crate::postprocess::decode::EngineHead;
+use crate::postprocess::{PostTiming, Postprocessor};
+use crate::preprocess::Mapping;
 
 /// Frames on the processor: one on all threads, or one a thread.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Pipeline for Cpu {
 
 /// A planned network with all that surrounds it.
 #[derive(Debug)]
-pub(in crate::detector) struct Lane {
+pub(crate) struct Lane {
     pub(in crate::detector) front: Front,
     pub(in crate::detector) network: Network,
     pub(in crate::detector) postprocessor: Postprocessor,
@@ -96,6 +97,8 @@ pub(in crate::detector) struct Lane {
     pub(in crate::detector) thresholds: Vec<f32>,
     /// Input pixels per cell of each level; the heads share them.
     pub(in crate::detector) strides: Vec<usize>,
+    /// Where the pixels of the last frame lie.
+    pub(in crate::detector) mapping: Option<Mapping>,
 }
 
 impl Lane {
@@ -107,24 +110,57 @@ impl Lane {
             postprocessor: self.postprocessor.clone(),
             thresholds: self.thresholds.clone(),
             strides: self.strides.clone(),
+            mapping: None,
         }
     }
 
-    fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
+    pub(crate) fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
         let start = Instant::now();
         let Run { mapping, resize, outputs } = self.front.run(&mut self.network, frame, &self.thresholds);
         let modelled = start.elapsed();
-        let head = |h: usize| EngineHead { output: outputs.head(h), strides: &self.strides };
-        // One or two heads is what the family has; more take the heap.
-        let post = match self.thresholds.len() {
-            1 => self.postprocessor.run(&[head(0)], &mapping, out),
-            2 => self.postprocessor.run(&[head(0), head(1)], &mapping, out),
-            n => self.postprocessor.run(&(0..n).map(head).collect::<Vec<_>>(), &mapping, out),
-        };
+        self.mapping = Some(mapping);
+        let post = finish(&mut self.postprocessor, &outputs, &self.strides, &mapping, out);
         out.timing.resize = resize;
         out.timing.model = modelled - resize;
         out.timing.decode = post.decode;
         out.timing.nms = post.nms;
         out.timing.total = start.elapsed();
+    }
+
+    /// The resize as a stage of its own.
+    pub(crate) fn resize(&mut self, frame: &Frame<'_>) {
+        self.front.resize(&mut self.network, frame);
+    }
+
+    /// The network on the picture that [`resize`](Self::resize) left.
+    pub(crate) fn model(&mut self) {
+        self.network.run(&self.thresholds);
+    }
+
+    /// What follows the network's maps, once more for the last frame.
+    pub(crate) fn post_processing(&mut self, out: &mut Detections) -> PostTiming {
+        let Some(mapping) = self.mapping else { return PostTiming::default() };
+        let start = Instant::now();
+        let outputs = self.network.select(&self.thresholds);
+        let selection = start.elapsed();
+        let post = finish(&mut self.postprocessor, &outputs, &self.strides, &mapping, out);
+        PostTiming { decode: selection + post.decode, nms: post.nms }
+    }
+}
+
+/// From candidates to detections, both heads.
+fn finish(
+    postprocessor: &mut Postprocessor,
+    outputs: &Outputs<'_>,
+    strides: &[usize],
+    mapping: &Mapping,
+    out: &mut Detections,
+) -> PostTiming {
+    let head = |h: usize| EngineHead { output: outputs.head(h), strides };
+    // One or two heads is what the family has; more take the heap.
+    match postprocessor.plans().count() {
+        1 => postprocessor.run(&[head(0)], mapping, out),
+        2 => postprocessor.run(&[head(0), head(1)], mapping, out),
+        n => postprocessor.run(&(0..n).map(head).collect::<Vec<_>>(), mapping, out),
     }
 }

@@ -14,6 +14,8 @@ use crate::preprocess::{Fit, Mapping, Preprocessor, Resize};
 pub(in crate::detector) struct Front {
     fit: Fit,
     way: Way,
+    /// What a model of its own gives.
+    tensor: Vec<[f32; 4]>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,13 +27,13 @@ enum Way {
     /// Layers in front of the network's own.
     Layers(ResizeModel),
     /// A model of its own, and its output.
-    Model(ResizeModel, Vec<[f32; 4]>),
+    Model(ResizeModel),
 }
 
 /// A frame's way into the network and through it.
 pub(super) struct Run<'n> {
     pub(super) mapping: Mapping,
-    /// Time of the resize, where it is a stage of its own.
+    /// Time of the resize, where it is a stage or a step of its own.
     pub(super) resize: Duration,
     pub(super) outputs: Outputs<'n>,
 }
@@ -46,10 +48,10 @@ impl Front {
             Resize::GraphConv => Way::Layers(model(Layers::Conv)),
             Resize::CustomOp => Way::Layers(model(Layers::Custom)),
             Resize::OneModel => Way::Layers(model(Layers::Folded)),
-            Resize::TwoModels => Way::Model(model(Layers::Bilinear), Vec::new()),
+            Resize::TwoModels => Way::Model(model(Layers::Bilinear)),
             _ => Way::Pass(Preprocessor::new(height, width, fit, resize)?),
         };
-        Ok(Self { fit, way })
+        Ok(Self { fit, way, tensor: Vec::new() })
     }
 
     /// Runs `network` on `frame`.
@@ -77,16 +79,33 @@ impl Front {
             Way::Layers(model) if model.layers() == Layers::Conv => {
                 let (mapping, blocks) = Mapping::blocks(frame, self.fit, height, width);
                 let outputs = network.run_layers(model, &picture, mapping.target(), Some(blocks), thresholds);
-                Run { mapping, resize: Duration::ZERO, outputs }
+                Run { mapping, resize: outputs.resize_time(), outputs }
             }
             Way::Layers(model) => {
                 let outputs = network.run_layers(model, &picture, target, None, thresholds);
-                Run { mapping, resize: Duration::ZERO, outputs }
+                Run { mapping, resize: outputs.resize_time(), outputs }
             }
-            Way::Model(model, tensor) => {
-                network.resize_by(model, &picture, target, None, tensor);
+            Way::Model(model) => {
+                network.resize_by(model, &picture, target, None, &mut self.tensor);
                 let resize = start.elapsed();
-                Run { mapping, resize, outputs: network.run_tensor(tensor, thresholds) }
+                Run { mapping, resize, outputs: network.run_tensor(&self.tensor, thresholds) }
+            }
+        }
+    }
+
+    /// The resize alone, into the network's 8-bit picture or a tensor of its own.
+    pub(super) fn resize(&mut self, network: &mut Network, frame: &Frame<'_>) {
+        let picture = frame.picture();
+        let (height, width) = (network.height() as u32, network.width() as u32);
+        let target = Mapping::new(frame, self.fit, height, width).target();
+        match &mut self.way {
+            Way::Fused(pass) | Way::Pass(pass) => network.resample(pass.resampler(), &picture, target),
+            Way::Layers(model) if model.layers() == Layers::Conv => {
+                let (mapping, blocks) = Mapping::blocks(frame, self.fit, height, width);
+                network.resize_by(model, &picture, mapping.target(), Some(blocks), &mut self.tensor);
+            }
+            Way::Layers(model) | Way::Model(model) => {
+                network.resize_by(model, &picture, target, None, &mut self.tensor);
             }
         }
     }

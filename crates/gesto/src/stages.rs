@@ -1,0 +1,69 @@
+//! Each stage of a frame's way by itself, for benchmarks.
+//!
+//! ```
+//! use gesto::stages::Stages;
+//! use gesto::{Detector, Frame};
+//!
+//! let pixels = vec![90; 48 * 36 * 3];
+//! let frame = Frame::rgb8(&pixels, 48, 36)?;
+//! let mut stages = Stages::new(Detector::builder().size(64, 64).threads(1), &frame)?;
+//! let (resize, model) = (stages.resize(&frame), stages.model());
+//! let post = stages.post_processing();
+//! println!("{resize:?} {model:?} {:?} {:?}", post.decode, post.nms);
+//! # Ok::<(), gesto::Error>(())
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::detection::Detections;
+use crate::detector::{DetectorBuilder, Lane};
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::postprocess::PostTiming;
+
+/// The stages of a detector on the processor, which can be repeated one by one.
+#[derive(Debug)]
+pub struct Stages {
+    lane: Lane,
+    out: Detections,
+}
+
+impl Stages {
+    /// Plans what `builder` describes, whatever its unit, and runs `frame` through it, so that each stage finds what the
+    /// one before it leaves.
+    ///
+    /// # Errors
+    /// As [`DetectorBuilder::build`].
+    pub fn new(builder: DetectorBuilder, frame: &Frame<'_>) -> Result<Self> {
+        let mut stages = Self { lane: builder.lane()?, out: Detections::default() };
+        stages.everything(frame);
+        Ok(stages)
+    }
+
+    /// The whole way of a frame.
+    pub fn everything(&mut self, frame: &Frame<'_>) -> &Detections {
+        self.lane.detect(frame, &mut self.out);
+        &self.out
+    }
+
+    /// The resize alone, on all threads: for ways that are part of the network, as a pass of its own that takes the same
+    /// samples.
+    pub fn resize(&mut self, frame: &Frame<'_>) -> Duration {
+        let start = Instant::now();
+        self.lane.resize(frame);
+        start.elapsed()
+    }
+
+    /// The network alone, on the 8-bit picture that the last pass of its own left (grey before the first).
+    pub fn model(&mut self) -> Duration {
+        let start = Instant::now();
+        self.lane.model();
+        start.elapsed()
+    }
+
+    /// Everything after the network's maps for the last frame: in `decode` the best class of each anchor point, thresholds,
+    /// boxes, keypoints, and pixels of the frame; in `nms` suppression.
+    pub fn post_processing(&mut self) -> PostTiming {
+        self.lane.post_processing(&mut self.out)
+    }
+}
