@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod calibration;
 pub mod error;
 pub mod isa;
 mod kernels;
@@ -16,6 +17,7 @@ mod plan;
 pub mod reference;
 pub mod resample;
 
+pub use calibration::Calibration;
 pub use error::{Error, ErrorKind, Result};
 pub use isa::Isa;
 #[cfg(feature = "wgpu")]
