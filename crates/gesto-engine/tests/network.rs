@@ -260,3 +260,66 @@ fn impossible_requests_are_refused() {
     assert_eq!(kind(32, 32, 0), ErrorKind::Config);
     assert_eq!(kind(32, 32, 100_000), ErrorKind::Config);
 }
+
+/// The shipped network with scales found on `rgb`.
+fn quantised(rgb: &[u8], height: usize, width: usize) -> Model {
+    let model = model();
+    let mut calibration = gesto_engine::Calibration::new(&model);
+    calibration.add(rgb, height, width);
+    Model::from_bytes(model.to_bytes_with_scales(&calibration.scales()).unwrap()).unwrap()
+}
+
+#[test]
+fn every_int8_tier_gives_the_same_bits_close_to_the_reference() {
+    let (height, width) = (64, 96);
+    let rgb = picture(height, width);
+    let model = quantised(&rgb, height, width);
+    let maps = reference::run(&model, &rgb, height, width, reference::exact);
+    let mut first: Option<Vec<(gesto_engine::Candidate, [f32; 64], [f32; 51])>> = None;
+    // Plain Rust last: what the others gave must be what it gives.
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_int8()) {
+        if let Some(why) = Detected::get().missing(isa) {
+            skipped(isa, why);
+            continue;
+        }
+        for (threads, heads) in [(1, HeadMode::Dense), (2, HeadMode::Lazy)] {
+            let mut options = Options::default();
+            (options.isa, options.threads, options.heads) = (Some(isa), threads, heads);
+            let mut network = Network::new(&model, height, width, &options).unwrap();
+            network.input_mut().copy_from_slice(&rgb);
+            network.run(&[0.5, 0.5]);
+            // Again: borders still hold each map's zero.
+            let outputs = network.run(&[0.0005, 0.0005]);
+            let mut all = Vec::new();
+            for h in 0..2 {
+                let output = outputs.head(h);
+                for candidate in output.candidates() {
+                    let mut keypoints = [0.0; 51];
+                    output.keypoints(candidate, &mut keypoints);
+                    all.push((*candidate, output.box_logits(candidate), keypoints));
+                }
+            }
+            assert!(all.len() > 10, "{isa}: {} candidates", all.len());
+            match &first {
+                Some(first) => assert!(*first == all, "{isa} on {threads} threads gives other bits"),
+                None => first = Some(all),
+            }
+        }
+        if isa == Isa::PortableInt8 {
+            let mut options = Options::default();
+            options.isa = Some(isa);
+            let mut network = Network::new(&model, height, width, &options).unwrap();
+            network.input_mut().copy_from_slice(&rgb);
+            same_raw_maps(&mut network, &maps, &Tolerance::Mean(0.15));
+        }
+    }
+}
+
+#[test]
+fn int8_needs_scales() {
+    let mut options = Options::default();
+    options.isa = Some(Isa::PortableInt8);
+    let error = Network::new(&model(), 64, 64, &options).unwrap_err();
+    assert_eq!(error.kind(), gesto_engine::ErrorKind::Config);
+    assert!(error.to_string().contains("gesto model quantize"), "{error}");
+}

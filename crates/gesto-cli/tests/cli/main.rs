@@ -10,5 +10,6 @@ mod hostile;
 mod interrupt;
 mod outputs;
 mod program;
+mod quantize;
 mod samples;
 mod units;

@@ -59,7 +59,7 @@ impl Truth {
 }
 
 /// What was found, in COCO's result format, and how.
-struct Found {
+pub(crate) struct Found {
     hands: Detections,
     people: Detections,
     settings: Option<network::Settings>,
@@ -100,7 +100,8 @@ struct Measured<'a> {
     report: &'a Report,
 }
 
-pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+/// Everything that the flags ask for, computed and not yet written anywhere.
+pub(crate) fn measure(args: &Args, console: &Console) -> anyhow::Result<(Report, Found)> {
     let truth = Truth::read(args)?;
     if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
         return compare_resizes(args, folder, &truth, console);
@@ -113,7 +114,11 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let people = truth.people.as_ref().map(|truth| PeopleReport::new(truth, &found.people));
     let (people, keypoints) = people.unzip();
     let pictures = [&truth.hands, &truth.people].into_iter().flatten().map(|truth| truth.images().len());
-    let report = Report { pictures: pictures.max().unwrap_or(0), hands, people, keypoints };
+    Ok((Report { pictures: pictures.max().unwrap_or(0), hands, people, keypoints }, found))
+}
+
+pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let (report, found) = measure(args, console)?;
     let measured =
         Measured { settings: found.settings.as_ref(), unreadable: found.unreadable, report: &report };
     if let Some(folder) = &args.report {

@@ -55,6 +55,8 @@ struct Info<'a> {
     anchor_points: usize,
     /// The instruction set whose kernels run.
     isa: &'static str,
+    /// Maps with a scale for 8-bit kernels; 0 when the model is not quantised.
+    scaled_maps: usize,
     heads: Vec<HeadInfo<'a>>,
     metadata: BTreeMap<&'a str, &'a str>,
     layers: Vec<Layer<'a>>,
@@ -89,8 +91,9 @@ impl<'a> Info<'a> {
         let graph = model.graph();
         let steps = network.steps();
         let Size { height, width } = size;
-        // Only the description of the heads repeats what `heads` already says.
-        let metadata = model.metadata().iter().filter(|(key, _)| *key != "heads");
+        // What is told elsewhere: the heads, and one scale for each map.
+        let told = ["heads", "activation_scales"];
+        let metadata = model.metadata().iter().filter(|(key, _)| !told.contains(&key.as_str()));
         Self {
             height,
             width,
@@ -98,6 +101,7 @@ impl<'a> Info<'a> {
             macs: graph.macs(height, width),
             anchor_points: graph.anchor_points(height, width),
             isa: network.isa().name(),
+            scaled_maps: model.activation_scales().map_or(0, |scales| scales.len()),
             heads: graph
                 .heads
                 .iter()
@@ -153,7 +157,14 @@ impl<'a> Info<'a> {
             self.anchor_points,
             self.parameters as f64 / 1e6,
             self.isa
-        )
+        )?;
+        match self.scaled_maps {
+            0 => writeln!(out, "not quantised: `gesto model quantize` finds scales for 8-bit kernels"),
+            maps => writeln!(
+                out,
+                "quantised: {maps} maps have scales for 8-bit kernels (--isa amx-int8, avx512-vnni)"
+            ),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod export;
 mod info;
+mod quantize;
 
 use std::process::ExitCode;
 
@@ -21,11 +22,14 @@ enum Command {
     Info(info::Args),
     /// Write the network as a file for other runtimes
     Export(export::Args),
+    /// Find scales for the 8-bit kernels on pictures, and tell what they cost
+    Quantize(quantize::Args),
 }
 
 pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Info(args) => info::run(&args),
         Command::Export(args) => export::run(&args, console),
+        Command::Quantize(args) => quantize::run(&args, console),
     }
 }

@@ -1,0 +1,213 @@
+//! `gesto model quantize`: scales for the 8-bit kernels, and what these cost in accuracy.
+//!
+//! The way of the data: pictures -> the network's input -> [`Calibration`] -> a copy of the model with scales -> both
+//! models on the same pictures ([`loss`]), and on annotated ones.
+
+mod loss;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use gesto::preprocess::Preprocessor;
+use gesto::{Isa, Model, Resize};
+use gesto_engine::Calibration;
+use gesto_engine::isa::Detected;
+use gesto_eval::Report;
+use gesto_media::source::{self, Input};
+use gesto_media::{Limits, Picture};
+
+use crate::commands::detect::FitArg;
+use crate::commands::eval;
+use crate::console::{Console, counted};
+use crate::values::Size;
+use crate::weights;
+
+/// Find scales for the 8-bit kernels on pictures, and tell what they cost
+///
+/// Writes a copy of the model with the scales in it. That copy runs everywhere as before; with `--isa amx-int8` or
+/// `avx512-vnni` (or GESTO_ISA) it runs on the 8-bit kernels. Prints how the detections change on the same pictures, and
+/// average precision before and after when annotations are given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folder of pictures like those that the model will see
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+
+    /// Model file (safetensors) to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Model to quantise instead of the embedded one
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Network input; both sides are multiples of 32
+    #[arg(long, value_name = "HxW", default_value = "320x224")]
+    size: Size,
+
+    /// How pictures are fitted to the network input
+    #[arg(long, value_enum, default_value_t)]
+    fit: FitArg,
+
+    /// Pictures to use at most, spread evenly over the folder
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pictures: u32,
+
+    /// Ground truth of the gestures in the folder (COCO), for average precision before and after
+    #[arg(long, value_name = "FILE")]
+    hands: Option<PathBuf>,
+
+    /// Ground truth of the people in the folder (COCO), likewise
+    #[arg(long, value_name = "FILE")]
+    people: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let model = weights::load(args.model.as_deref())?;
+    let pictures = pictures(args, console)?;
+    let scales = calibrate(args, &model, &pictures)?;
+    let file = model.to_bytes_with_scales(&scales)?;
+    fs::write(&args.out, &file).with_context(|| format!("cannot write {}", args.out.display()))?;
+    let quantised = Model::from_bytes(file)?;
+
+    let mut out = io::stdout().lock();
+    writeln!(
+        out,
+        "{}: scales of {} from {}",
+        args.out.display(),
+        counted(scales.len() as u64, "map", "maps"),
+        counted(pictures.len() as u64, "picture", "pictures")
+    )?;
+    let (exact, int8) = (exact_tier(), int8_tier());
+    let setup = loss::Setup { size: args.size, fit: args.fit.into() };
+    let loss = loss::measure((model, exact), (quantised, int8), &setup, &pictures)?;
+    write!(out, "\n{int8} against {exact} on these pictures\n{loss}")?;
+    if args.hands.is_some() || args.people.is_some() {
+        let before = evaluate(args, args.model.as_deref(), exact, console)?;
+        let after = evaluate(args, Some(&args.out), int8, console)?;
+        write!(out, "\n{:26} {:>12} {:>12}\n", "average precision", exact.name(), int8.name())?;
+        for (name, figure) in FIGURES {
+            if let (Some(before), Some(after)) = (figure(&before), figure(&after)) {
+                writeln!(out, "{name:26} {before:>12.3} {after:>12.3} {:>+8.3}", after - before)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A figure of a report by name.
+type Figure = (&'static str, fn(&Report) -> Option<f64>);
+
+const FIGURES: [Figure; 6] = [
+    ("gestures, IoU 0.50", |r| r.hands.as_ref()?.gestures.ap50),
+    ("gestures, IoU 0.50-0.95", |r| r.hands.as_ref()?.gestures.ap),
+    ("people, IoU 0.50", |r| r.people.as_ref()?.summary.ap50),
+    ("people, IoU 0.50-0.95", |r| r.people.as_ref()?.summary.ap),
+    ("keypoints, OKS 0.50", |r| r.keypoints.as_ref()?.ap50),
+    ("keypoints, OKS 0.50-0.95", |r| r.keypoints.as_ref()?.ap),
+];
+
+/// The fastest f32 tier here.
+fn exact_tier() -> Isa {
+    let has = |isa: &Isa| Detected::get().missing(*isa).is_none();
+    [Isa::Avx512F32, Isa::Avx2F32].into_iter().find(has).unwrap_or(Isa::Portable)
+}
+
+/// The fastest 8-bit tier here. All give the same bytes.
+fn int8_tier() -> Isa {
+    let has = |isa: &Isa| Detected::get().missing(*isa).is_none() && !Detected::get().is_emulated(*isa);
+    [Isa::AmxInt8, Isa::Avx512Vnni].into_iter().find(has).unwrap_or(Isa::PortableInt8)
+}
+
+/// Reads pictures from the folder; those that cannot be read are named and left out.
+fn pictures(args: &Args, console: &Console) -> anyhow::Result<Vec<Picture>> {
+    ensure!(args.images.is_dir(), "`{}` is not a folder", args.images.display());
+    let inputs = source::expand(&[args.images.to_string_lossy()], false);
+    let inputs = inputs.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let most = (args.pictures as usize).min(inputs.len());
+    let chosen = (0..most).map(|i| &inputs[i * inputs.len() / most]);
+    let mut pictures = Vec::with_capacity(most);
+    for input in chosen {
+        match read(input) {
+            Ok(picture) => pictures.push(picture),
+            Err(error) => console.error(&error),
+        }
+    }
+    ensure!(!pictures.is_empty(), "no picture in `{}` could be read", args.images.display());
+    Ok(pictures)
+}
+
+fn read(input: &Input) -> anyhow::Result<Picture> {
+    let mut source = source::open(input.clone(), &Limits::default())?;
+    let shot = source.next_frame()?.context("there is no picture in it")?;
+    Ok(shot.picture)
+}
+
+/// Counts on all cores, each with pictures of its own.
+fn calibrate(
+    args: &Args,
+    model: &Model,
+    pictures: &[Picture],
+) -> anyhow::Result<gesto_engine::model::ActivationScales> {
+    let Size { height, width } = args.size;
+    let next = AtomicUsize::new(0);
+    let work = || -> anyhow::Result<Calibration<'_>> {
+        let mut calibration = Calibration::new(model);
+        let mut preprocessor =
+            Preprocessor::new(height as u32, width as u32, args.fit.into(), Resize::CpuBilinear);
+        let mut input = vec![0; 3 * height * width];
+        while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
+            preprocessor.run(&picture.as_frame()?, &mut input);
+            calibration.add(&input, height, width);
+        }
+        Ok(calibration)
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(pictures.len());
+    let counted = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        workers.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    let mut all = Calibration::new(model);
+    counted.into_iter().for_each(|part| all.merge(part));
+    Ok(all.scales())
+}
+
+/// The flags of `gesto eval`, with its defaults.
+#[derive(Debug, Parser)]
+struct Eval {
+    #[command(flatten)]
+    args: eval::Args,
+}
+
+fn evaluate(args: &Args, model: Option<&Path>, isa: Isa, console: &Console) -> anyhow::Result<Report> {
+    let mut flags: Vec<std::ffi::OsString> = ["eval", "--isa", isa.name(), "--size"].map(Into::into).into();
+    flags.push(args.size.to_string().into());
+    flags.extend(["--fit".into(), fit_name(args.fit).into()]);
+    let files = [
+        ("--images", Some(args.images.as_path())),
+        ("--hands", args.hands.as_deref()),
+        ("--people", args.people.as_deref()),
+        ("--model", model),
+    ];
+    for (flag, path) in files {
+        flags.extend(path.into_iter().flat_map(|path| [flag.into(), path.as_os_str().to_owned()]));
+    }
+    let (report, _) = eval::measure(&Eval::try_parse_from(flags)?.args, console)?;
+    Ok(report)
+}
+
+/// The name that the flag `--fit` takes.
+fn fit_name(fit: FitArg) -> &'static str {
+    match fit {
+        FitArg::Letterbox => "letterbox",
+        FitArg::Stretch => "stretch",
+    }
+}
