@@ -83,13 +83,13 @@ unsafe fn finish(
                     }),
                 };
                 let sum = sum + i32::from_le_bytes(list(2, lane));
-                let number = scalar::number(sum, channel, added, step.activation == Activation::Silu);
+                let silu = step.activation == Activation::Silu;
                 if step.full_precision {
-                    let number = if is_inside { number } else { 0.0 };
+                    let number = if is_inside { scalar::number(sum, channel, added, silu) } else { 0.0 };
                     arena.at(place.output + cell * place.cell + 4 * lane).cast::<f32>().write(number);
                 } else {
-                    let zero = place.quantization.zero;
-                    let byte = if is_inside { scalar::byte(number, place.quantization) } else { zero };
+                    let q = place.quantization;
+                    let byte = if is_inside { scalar::byte(sum, channel, added, silu, q) } else { q.zero };
                     arena.at(place.output + cell * place.cell + lane).write(byte);
                 }
             }

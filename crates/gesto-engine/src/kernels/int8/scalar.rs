@@ -21,20 +21,27 @@ pub(in crate::kernels) struct Added {
 
 /// The number behind an exact sum of products.
 pub(in crate::kernels) fn number(sum: i32, channel: Channel, added: Added, silu: bool) -> f32 {
-    let mut x = (sum as f32).mul_add(channel.scale, channel.bias);
-    if let Some(partial) = added.partial {
-        x += partial;
-    }
-    if silu {
-        x = silu::scalar(x);
-    }
-    if let Some((byte, q)) = added.residual {
-        x = ((i32::from(byte) - i32::from(q.zero)) as f32).mul_add(q.scale, x);
-    }
-    x
+    let x = linear(sum, channel, added);
+    plus_residual(if silu { silu::scalar(x) } else { x }, added)
 }
 
-/// The byte that stands for a number, the nearest there is.
-pub(in crate::kernels) fn byte(number: f32, q: Quantization) -> u8 {
-    number.mul_add(1.0 / q.scale, f32::from(q.zero)).clamp(0.0, 255.0).round_ties_even() as u8
+/// The byte that stands for this number in a map of `q`, the nearest there is.
+pub(in crate::kernels) fn byte(sum: i32, channel: Channel, added: Added, silu: bool, q: Quantization) -> u8 {
+    let (per_unit, zero) = (1.0 / q.scale, f32::from(q.zero));
+    let steps = if silu && added.residual.is_none() {
+        silu::scalar_with(linear(sum, channel, added), per_unit, zero)
+    } else {
+        number(sum, channel, added, silu).mul_add(per_unit, zero)
+    };
+    steps.clamp(0.0, 255.0).round_ties_even() as u8
+}
+
+fn linear(sum: i32, channel: Channel, added: Added) -> f32 {
+    let x = (sum as f32).mul_add(channel.scale, channel.bias);
+    added.partial.map_or(x, |partial| x + partial)
+}
+
+fn plus_residual(x: f32, added: Added) -> f32 {
+    let Some((byte, q)) = added.residual else { return x };
+    ((i32::from(byte) - i32::from(q.zero)) as f32).mul_add(q.scale, x)
 }

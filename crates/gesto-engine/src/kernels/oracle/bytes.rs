@@ -76,12 +76,12 @@ impl<'a> Reference<'a> {
         };
         let silu = self.step.task.activation == Activation::Silu;
         let sum = i32::try_from(sum).expect("a sum of a few thousand products of bytes");
-        let number = scalar::number(sum, channel_numbers, added, silu);
         let value = if self.step.task.full_precision {
-            f64::from(number)
+            f64::from(scalar::number(sum, channel_numbers, added, silu))
         } else {
             let plane = self.step.task.outputs[conv][0].plane;
-            f64::from(scalar::byte(number, self.step.quantizations[plane.0]))
+            let q = self.step.quantizations[plane.0];
+            f64::from(scalar::byte(sum, channel_numbers, added, silu, q))
         };
         Expected { value, tolerance: 0.0 }
     }

@@ -159,7 +159,7 @@ fn calibrate(
     let work = || -> anyhow::Result<Calibration<'_>> {
         let mut calibration = Calibration::new(model);
         let mut preprocessor =
-            Preprocessor::new(height as u32, width as u32, args.fit.into(), Resize::CpuBilinear);
+            Preprocessor::new(height as u32, width as u32, args.fit.into(), Resize::CpuBilinear)?;
         let mut input = vec![0; 3 * height * width];
         while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
             preprocessor.run(&picture.as_frame()?, &mut input);
