@@ -261,6 +261,9 @@ fn impossible_requests_are_refused() {
     assert_eq!(kind(32, 32, 100_000), ErrorKind::Config);
 }
 
+/// A candidate, its box logits and its keypoints.
+type Raw = (gesto_engine::Candidate, [f32; 64], [f32; 51]);
+
 /// The shipped network with scales found on `rgb`.
 fn quantised(rgb: &[u8], height: usize, width: usize) -> Model {
     let model = model();
@@ -275,7 +278,7 @@ fn every_int8_tier_gives_the_same_bits_close_to_the_reference() {
     let rgb = picture(height, width);
     let model = quantised(&rgb, height, width);
     let maps = reference::run(&model, &rgb, height, width, reference::exact);
-    let mut first: Option<Vec<(gesto_engine::Candidate, [f32; 64], [f32; 51])>> = None;
+    let mut first: Option<Vec<Raw>> = None;
     // Plain Rust last: what the others gave must be what it gives.
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_int8()) {
         if let Some(why) = Detected::get().missing(isa) {

@@ -55,10 +55,13 @@ pub(super) use for_kind;
 /// The kind of a step.
 pub(super) fn kind_of(step: &ConvStep) -> u8 {
     let any = |has: fn(&Chunk) -> bool| step.chunks.iter().any(has);
-    u8::from(step.activation == Activation::Silu) * kind::SILU
-        | u8::from(any(|chunk| chunk.residual.is_some())) * kind::RESIDUAL
-        | u8::from(any(|chunk| chunk.partial.is_some())) * kind::PARTIAL
-        | u8::from(step.full_precision) * kind::FULL
+    let bits = [
+        (step.activation == Activation::Silu, kind::SILU),
+        (any(|chunk| chunk.residual.is_some()), kind::RESIDUAL),
+        (any(|chunk| chunk.partial.is_some()), kind::PARTIAL),
+        (step.full_precision, kind::FULL),
+    ];
+    bits.into_iter().fold(0, |all, (has, bit)| if has { all | bit } else { all })
 }
 
 /// Scale, bias, activation, residual, rounding to bytes and the borders, for the cells of one block of `C` chunks.
