@@ -59,7 +59,7 @@ impl Truth {
 }
 
 /// What was found, in COCO's result format, and how.
-pub(crate) struct Found {
+struct Found {
     hands: Detections,
     people: Detections,
     settings: Option<network::Settings>,
@@ -100,15 +100,15 @@ struct Measured<'a> {
     report: &'a Report,
 }
 
-/// Everything that the flags ask for, computed and not yet written anywhere.
-pub(crate) fn measure(args: &Args, console: &Console) -> anyhow::Result<(Report, Found)> {
-    let truth = Truth::read(args)?;
-    if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
-        return compare_resizes(args, folder, &truth, console);
-    }
+/// The report on one network or on stored results, not yet written anywhere.
+pub(crate) fn measure(args: &Args, console: &Console) -> anyhow::Result<Report> {
+    Ok(report(args, &Truth::read(args)?, console)?.0)
+}
+
+fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Report, Found)> {
     let found = match &args.images {
-        Some(folder) => network::run(args, folder, &truth, console)?,
-        None => Found::read(args, &truth)?,
+        Some(folder) => network::run(args, folder, truth, console)?,
+        None => Found::read(args, truth)?,
     };
     let hands = truth.hands.as_ref().map(|truth| HandsReport::new(truth, &found.hands));
     let people = truth.people.as_ref().map(|truth| PeopleReport::new(truth, &found.people));
@@ -118,7 +118,11 @@ pub(crate) fn measure(args: &Args, console: &Console) -> anyhow::Result<(Report,
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
-    let (report, found) = measure(args, console)?;
+    let truth = Truth::read(args)?;
+    if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
+        return compare_resizes(args, folder, &truth, console);
+    }
+    let (report, found) = report(args, &truth, console)?;
     let measured =
         Measured { settings: found.settings.as_ref(), unreadable: found.unreadable, report: &report };
     if let Some(folder) = &args.report {

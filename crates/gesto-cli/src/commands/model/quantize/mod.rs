@@ -200,8 +200,7 @@ fn evaluate(args: &Args, model: Option<&Path>, isa: Isa, console: &Console) -> a
     for (flag, path) in files {
         flags.extend(path.into_iter().flat_map(|path| [flag.into(), path.as_os_str().to_owned()]));
     }
-    let (report, _) = eval::measure(&Eval::try_parse_from(flags)?.args, console)?;
-    Ok(report)
+    eval::measure(&Eval::try_parse_from(flags)?.args, console)
 }
 
 /// The name that the flag `--fit` takes.
