@@ -115,7 +115,7 @@ def main() -> None:
         config.data.picture_paths(), Path(config.data.index), config.data.canvas,
         keep=lambda r: any(config.in_group(r, g) for g in wanted),
     )  # fmt: skip
-    network = load_network(args.weights, config.network.width, config.network.depth).to(args.device)
+    network = load_network(args.weights).to(args.device)
     height, width = map(int, args.size.split("x"))
     figures = evaluate(network, data.to(args.device), config, height, width)
     print(brief(figures))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from .config import load_config
-from .weights import export, load_network
+from .weights import export, load_network, size_name
 
 
 def main() -> None:
@@ -14,9 +14,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--note", default="batch norm folded; fp16")
     args = parser.parse_args()
-    options = load_config(args.config).network
-    size = {0.25: "n", 0.5: "s"}.get(options.width, f"w{options.width:g}")
-    export(load_network(args.checkpoint, options.width, options.depth), args.out, args.note, f"yolov8{size}-multi")
+    size = size_name(load_config(args.config).network.width)
+    export(load_network(args.checkpoint), args.out, args.note, f"yolov8{size}-multi")
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -24,7 +24,7 @@ from .relabel import relabel
 from .sampling import HandBank, Sampler, picture_weights
 from .schema import OKS_SIGMAS
 from .steps import Steps
-from .weights import calibrate, export, load_folded, load_network
+from .weights import calibrate, export, load_folded, load_network, size_name
 
 
 def weigh(terms: Tensor, w: LossWeights) -> Tensor:
@@ -110,7 +110,7 @@ class Trainer:
 
     def _start_from(self, path: Path) -> None:
         if path.suffix != ".safetensors":
-            self.network.load_state_dict(load_network(path, *dataclasses.astuple(self.config.network)).state_dict())
+            self.network.load_state_dict(load_network(path).state_dict())
             return
         load_folded(self.network, path)
         rows = self.draw(256)
@@ -190,7 +190,7 @@ class Trainer:
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
         os.replace(partial, self.out / "checkpoint.pt")
-        size = {0.25: "n", 0.5: "s"}.get(self.config.network.width, f"w{self.config.network.width:g}")
+        size = size_name(self.config.network.width)
         export(self.average.network, self.out / f"multi-{size}.safetensors", self.note, f"yolov8{size}-multi")
 
     def resume(self) -> None:

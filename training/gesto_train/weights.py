@@ -1,6 +1,7 @@
 """Weights in and out: exported safetensors with folded batch norm, checkpoints, and unfolding for fine-tuning."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -88,12 +89,25 @@ def calibrate(network: Multi, images: Tensor) -> None:
         hook.remove()
 
 
-def load_network(path: Path, width: float = 0.25, depth: float = 1 / 3) -> Multi:
-    """A network from an exported file (`.safetensors`) or the averaged weights of a checkpoint (`.pt`)."""
-    network = Multi(width, depth)
+def size_name(width: float) -> str:
+    """What a width is called in file names."""
+    return {0.25: "n", 0.5: "s"}.get(width, f"w{width:g}")
+
+
+def _size(first_channels: int, names: Iterable[str]) -> tuple[float, float]:
+    """Width and depth of the network that has such tensors."""
+    blocks = {name.split(".")[3] for name in names if name.startswith("b.2.m.")}
+    return first_channels / 64, len(blocks) / 3
+
+
+def load_network(path: Path) -> Multi:
+    """A network of whatever size from an exported file (`.safetensors`) or the averaged weights of a checkpoint (`.pt`)."""
     if path.suffix == ".safetensors":
+        with safe_open(str(path), "pt") as file:
+            network = Multi(*_size(file.get_slice("b.0.weight").get_shape()[0], file.keys()))
         load_folded(network, path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state["ema"].items()})
+        state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
+        network = Multi(*_size(len(state["b.0.conv.weight"]), state))
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     return network.eval()

@@ -15,6 +15,7 @@ from gesto_train.ema import Average
 from gesto_train.predict import suppress
 from gesto_train.sampling import HandBank, Sampler, SamplingOptions, picture_weights
 from gesto_train.train import Trainer, learning_rate, rotation
+from gesto_train.weights import load_network
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,6 +87,8 @@ def test_the_larger_size_differs_by_its_width_alone_and_trains(made_up, tmp_path
     Trainer(config, data, "cpu", tmp_path).run()
     with safe_open(str(tmp_path / "multi-s.safetensors"), "pt") as file:
         assert file.metadata()["architecture"] == "yolov8s-multi" and file.get_tensor("b.0.weight").shape[0] == 32
+    for name in ("multi-s.safetensors", "checkpoint.pt"):
+        assert load_network(tmp_path / name).b[0].conv.out_channels == 32
 
 
 def test_a_file_may_build_upon_another(tmp_path):
