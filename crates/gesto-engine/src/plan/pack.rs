@@ -43,8 +43,7 @@ impl Packer {
         let columns = layout.columns();
         let bias = self.bytes();
         for chunk in 0..layout.chunks.len() {
-            self.lines
-                .push(Line::from_words(std::array::from_fn(|i| columns.bias(16 * chunk + i).to_bits())));
+            self.lines.push(Line::from_words(columns.bias(chunk).map(f32::to_bits)));
         }
         let quantized = (format == Format::U8).then(|| Quantized::new(layout, &columns));
         if let Some(quantized) = &quantized {
@@ -106,8 +105,10 @@ impl Packer {
     }
 }
 
+/// Rounds a finite number to the nearest bf16, ties to even.
 fn bf16_bits(x: f32) -> u32 {
-    u32::from(half::bf16::from_f32(x).to_bits())
+    let bits = x.to_bits();
+    (bits + 0x7fff + (bits >> 16 & 1)) >> 16
 }
 
 /// What a task's weights are, and how its input is read.
@@ -184,76 +185,71 @@ impl Quantized {
 
 /// The output channels of a task as columns of its chunks; columns that only fill a plane hold zeros.
 pub(super) struct Columns {
-    /// `[column] -> (convolution, output channel)`
-    from: Vec<Option<(usize, usize)>>,
-    convs: Vec<ConvNumbers>,
-    is_partial: bool,
-    filler_bias: f32,
+    chunks: Vec<Chunk16>,
+    /// Side of the window.
+    kernel: usize,
 }
 
-struct ConvNumbers {
-    /// `[in][ky][kx][out]`, so that the output channels of a chunk are neighbours.
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    out_channels: usize,
-    kernel: usize,
+/// 16 columns: neighbouring output channels of one convolution.
+struct Chunk16 {
+    /// `[in][ky][kx][column]`
+    weights: Vec<[f32; 16]>,
+    bias: [f32; 16],
 }
 
 impl Columns {
     fn new(model: &Model, task: &ConvTask, chunks: usize) -> Self {
-        let mut from = Vec::with_capacity(16 * chunks);
-        for (conv, pieces) in task.outputs.iter().enumerate() {
-            let mut channel = 0;
+        let filler_bias = if task.full_precision && !task.is_partial { NEVER } else { 0.0 };
+        let scale = if task.reads_bytes { 1.0 / 255.0 } else { 1.0 };
+        let mut columns = Self { chunks: Vec::with_capacity(chunks), kernel: 1 };
+        for (&id, pieces) in task.convs.iter().zip(&task.outputs) {
+            let conv = model.graph().conv(id);
+            columns.kernel = conv.kernel;
+            let numbers = model.weights(id);
+            let len = numbers.weight.len() / conv.out_channels;
+            let rows: Vec<&[f32]> = numbers.weight.chunks_exact(len).collect();
+            let mut first = 0;
             for piece in pieces {
-                from.extend((0..piece.lanes).map(|i| (i < piece.channels).then_some((conv, channel + i))));
-                channel += piece.channels;
+                for skip in (0..piece.lanes).step_by(16) {
+                    // Empty when the chunk only fills the plane.
+                    let used = first + skip..first + piece.channels.min(skip + 16);
+                    let rows = rows.get(used.clone()).unwrap_or_default();
+                    let mut bias = [filler_bias; 16];
+                    if !task.is_partial && !rows.is_empty() {
+                        bias[..rows.len()].copy_from_slice(&numbers.bias[used]);
+                    }
+                    let weights = transpose(rows, len, scale);
+                    columns.chunks.push(Chunk16 { weights, bias });
+                }
+                first += piece.channels;
             }
         }
-        debug_assert_eq!(from.len(), 16 * chunks);
-        let convs = task
-            .convs
-            .iter()
-            .map(|&id| {
-                let conv = model.graph().conv(id);
-                let numbers = model.weights(id);
-                let scale = if task.reads_bytes { 1.0 / 255.0 } else { 1.0 };
-                let per_output = numbers.weight.len() / conv.out_channels;
-                let mut weight = vec![0.0; numbers.weight.len()];
-                for (o, row) in numbers.weight.chunks_exact(per_output).enumerate() {
-                    for (to, from) in weight[o..].iter_mut().step_by(conv.out_channels).zip(row) {
-                        *to = from * scale;
-                    }
-                }
-                ConvNumbers {
-                    weight,
-                    bias: numbers.bias,
-                    out_channels: conv.out_channels,
-                    kernel: conv.kernel,
-                }
-            })
-            .collect();
-        let filler_bias = if task.full_precision { NEVER } else { 0.0 };
-        Self { from, convs, is_partial: task.is_partial, filler_bias }
+        debug_assert_eq!(columns.chunks.len(), chunks);
+        columns
     }
 
-    fn bias(&self, column: usize) -> f32 {
-        match self.from[column] {
-            _ if self.is_partial => 0.0,
-            Some((conv, channel)) => self.convs[conv].bias[channel],
-            None => self.filler_bias,
-        }
+    fn bias(&self, chunk: usize) -> [f32; 16] {
+        self.chunks[chunk].bias
     }
 
     /// The weights of 16 output channels for one number of the input.
     pub(super) fn chunk(&self, chunk: usize, lane: Option<Weight>) -> [f32; 16] {
-        let mut row = [0.0; 16];
-        let Some(lane) = lane else { return row };
-        for (to, from) in row.iter_mut().zip(&self.from[16 * chunk..]) {
-            let Some((conv, channel)) = *from else { continue };
-            let conv = &self.convs[conv];
-            let tap = (lane.channel * conv.kernel + lane.ky) * conv.kernel + lane.kx;
-            *to = conv.weight[tap * conv.out_channels + channel];
-        }
-        row
+        lane.map_or([0.0; 16], |Weight { channel, ky, kx }| {
+            self.chunks[chunk].weights[(channel * self.kernel + ky) * self.kernel + kx]
+        })
     }
+}
+
+/// Up to 16 rows of `len` numbers as `len` rows of 16, times `scale`.
+fn transpose(rows: &[&[f32]], len: usize, scale: f32) -> Vec<[f32; 16]> {
+    let mut to = vec![[0.0; 16]; len];
+    // 16 columns at a time: their cache lines stay at hand until all rows are done.
+    for (first, to) in (0..len).step_by(16).zip(to.chunks_mut(16)) {
+        for (column, row) in rows.iter().enumerate() {
+            for (to, from) in to.iter_mut().zip(&row[first..]) {
+                to[column] = from * scale;
+            }
+        }
+    }
+    to
 }
