@@ -14,6 +14,7 @@ use crate::kernels::team::Team;
 use crate::kernels::{ceiling, frame};
 use crate::model::{DFL_BINS, Head, Model};
 use crate::picture::Picture;
+use crate::plan::ahead::Schedule;
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Level, Plan, Step};
 use crate::resample::layers::{Blocks, ResizeModel};
@@ -119,6 +120,8 @@ pub struct Network {
     best: Vec<Best>,
     /// One a thread.
     progress: Vec<Progress>,
+    /// One a thread.
+    ahead: Vec<Schedule>,
     mode: HeadMode,
 }
 
@@ -184,6 +187,7 @@ impl Network {
             resized: AtomicU64::new(0),
             best: plan.levels.iter().map(|levels| Best::new(levels)).collect(),
             progress: std::iter::repeat_with(Progress::default).take(threads).collect(),
+            ahead: (0..threads).map(|index| Schedule::new(&plan, index, threads)).collect(),
             mode,
             plan,
         }
@@ -250,6 +254,7 @@ impl Network {
         let job = frame::Job {
             input: Input::Rgb(&self.input),
             progress: &self.progress,
+            ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
             best: self.class_max.then_some(&self.best),
@@ -290,6 +295,7 @@ impl Network {
         let job = frame::Job {
             input: Input::Picture(resampler.job(picture)),
             progress: &self.progress,
+            ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
             best: self.class_max.then_some(&self.best),
@@ -320,6 +326,7 @@ impl Network {
         let job = frame::Job {
             input: Input::Layers { job: model.job(picture), taken: &self.resized },
             progress: &self.progress,
+            ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
             best: self.class_max.then_some(&self.best),
@@ -363,6 +370,7 @@ impl Network {
         let job = frame::Job {
             input: Input::Tensor(tensor),
             progress: &self.progress,
+            ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
             best: self.class_max.then_some(&self.best),
@@ -381,6 +389,7 @@ impl Network {
         let job = frame::Job {
             input: Input::Rgb(&self.input),
             progress: &self.progress,
+            ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
             best: self.class_max.then_some(&self.best),

@@ -5,7 +5,6 @@ use std::arch::x86_64::*;
 use super::memory::SharedArena;
 use super::vector::Vector;
 use super::{ceiling, conv_f32, pool, winograd};
-use crate::plan::layout::Format;
 use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, PoolStep, Share, Tile};
 use std::ops::Range;
@@ -145,12 +144,12 @@ pub(super) unsafe fn winograd(
     unsafe { winograd::run::<Ymm2, CELLS>(step, filter, arena, weights, scratch, share) }
 }
 
-/// Max pools, compiled for this tier.
+/// Max pools of one plane.
 ///
 /// # Safety
 /// As [`pool::run`]; the processor has AVX2.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn pool(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize], format: Format) {
+pub(super) unsafe fn pool(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize]) {
     // SAFETY: passed on from the caller.
-    unsafe { pool::run(step, arena, planes, format) }
+    unsafe { pool::run::<pool::F32<Ymm2>>(step, arena, planes) }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Instant;
 
 use super::frame::Member;
-use super::resample::{self, Cells, Output};
+use super::resample::{self, Cells, Output, Tier};
 use super::team::Barrier;
 use super::{input, layers};
 use crate::plan::{ConvStep, Plan, Share, Step};
@@ -166,9 +166,10 @@ impl Rows<'_> {
 fn fill(member: &Member<'_>, input: Input<'_>, rows: Range<usize>) {
     let grid = member.plan.input.grid;
     let (place, format) = (member.plan.input, member.plan.kernels.format());
+    let tier = Tier::of(member.plan.kernels.token());
     match input {
         // SAFETY: the plane is the plan's, and each member fills other rows.
-        Input::Rgb(rgb) => unsafe { input::fill(place, format, member.arena, rgb, rows) },
+        Input::Rgb(rgb) => unsafe { input::fill(tier, place, format, member.arena, rgb, rows) },
         Input::Picture(job) => {
             assert!(job.tables.width == grid.width && job.tables.height == grid.height);
             // SAFETY: the plane has rows of the tables' width, and each member fills other rows.

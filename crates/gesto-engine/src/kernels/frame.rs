@@ -1,5 +1,6 @@
 //! One frame: the steps of a plan, run by a team.
 
+use std::ops::Range;
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use super::first;
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::{Barrier, Team};
+use crate::plan::ahead::Schedule;
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
 pub(crate) use super::first::{Input, Progress};
@@ -18,6 +20,8 @@ pub(crate) struct Job<'a> {
     pub(crate) input: Input<'a>,
     /// One a member: which rows of the input are there.
     pub(crate) progress: &'a [Progress],
+    /// One a member, or none.
+    pub(crate) ahead: &'a [Schedule],
     /// For each head the least class logit of a candidate.
     pub(crate) limits: &'a [f32],
     /// Boxes and keypoints everywhere.
@@ -42,9 +46,15 @@ pub(crate) fn run(
     team.run(|index, barrier| {
         let member = Member { plan, arena, index, size };
         let done = first::run(&member, job.input, job.progress, barrier);
+        let mut ahead = job.ahead.get(index).map(Schedule::steps).unwrap_or_default().iter();
+        for stage in &plan.dense[..done] {
+            ahead.by_ref().take(stage.len()).for_each(drop);
+        }
         for stage in &plan.dense[done..] {
             barrier.wait();
-            stage.iter().for_each(|step| member.step(step));
+            for step in stage {
+                member.step(step, ahead.next().map_or(&[], Vec::as_slice));
+            }
         }
         barrier.wait();
         member.select(selections, job, barrier);
@@ -89,7 +99,7 @@ pub(crate) fn profile(
     };
     let dense = plan.dense.iter().flatten().enumerate();
     for (at, step) in dense {
-        time(at, &|member| member.step(step));
+        time(at, &|member| member.step(step, &[]));
     }
     let before = plan.dense.iter().flatten().count();
     for (at, lazy) in plan.lazy.iter().flatten().enumerate() {
@@ -127,7 +137,8 @@ impl Member<'_> {
         }
     }
 
-    fn step(&self, step: &Step) {
+    /// `ahead`: parts of the weights of later steps, to fetch on the way.
+    fn step(&self, step: &Step, ahead: &[Range<usize>]) {
         match step {
             Step::Conv(step) => match &step.winograd {
                 Some(filter) => {
@@ -140,7 +151,7 @@ impl Member<'_> {
                         self.plan.kernels.winograd(step, filter, self.arena, weights, scratch, share);
                     }
                 }
-                None => self.conv(step, &step.tiles),
+                None => self.conv_fetching(step, &step.tiles, ahead),
             },
             Step::Pool(step) => {
                 for planes in step.planes.iter().skip(self.index).step_by(self.size) {
@@ -152,9 +163,16 @@ impl Member<'_> {
     }
 
     fn conv(&self, step: &ConvStep, tiles: &[Tile]) {
+        self.conv_fetching(step, tiles, &[]);
+    }
+
+    fn conv_fetching(&self, step: &ConvStep, tiles: &[Tile], ahead: &[Range<usize>]) {
         let share = step.share(self.index, self.size, tiles.len());
         // SAFETY: step, arena and weights are the plan's; tiles are the step's own, or `Selection`'s, which begin in the
         // run and end within it; members write other tiles or other chunks, and a stage's steps other planes.
-        unsafe { self.plan.kernels.conv(step, self.arena, self.plan.weights.bytes(), tiles, share) };
+        unsafe {
+            let weights = self.plan.weights.bytes();
+            self.plan.kernels.conv_fetching(step, self.arena, weights, tiles, share, ahead);
+        }
     }
 }

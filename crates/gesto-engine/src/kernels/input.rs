@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::memory::SharedArena;
+use super::resample::{CHUNK, Cells, Tier, emit};
 use crate::plan::InputPlane;
 use crate::plan::layout::Format;
 
@@ -15,6 +16,7 @@ use crate::plan::layout::Format;
 /// # Panics
 /// When `rgb` is not a whole picture of the plane's size.
 pub(super) unsafe fn fill(
+    tier: Tier,
     plane: InputPlane,
     format: Format,
     arena: SharedArena<'_>,
@@ -23,25 +25,17 @@ pub(super) unsafe fn fill(
 ) {
     let grid = plane.grid;
     assert!(rgb.len() == 3 * grid.height * grid.width && rows.end <= grid.height);
+    let cell = 4 * format.bytes();
+    let mut samples = [[0; 4]; CHUNK];
     for y in rows {
         let row = &rgb[3 * y * grid.width..3 * (y + 1) * grid.width];
-        let to = arena.at(plane.place + y * grid.pitch() * 4 * format.bytes());
-        for (x, &[r, g, b]) in row.as_chunks().0.iter().enumerate() {
-            // SAFETY: the row lies inside the plane.
-            unsafe {
-                match format {
-                    Format::F32 => {
-                        to.cast::<[f32; 4]>().add(x).write([f32::from(r), f32::from(g), f32::from(b), 0.0])
-                    }
-                    Format::U8 => to.cast::<[u8; 4]>().add(x).write([r, g, b, 0]),
-                    Format::Bf16 => to.cast::<[u16; 4]>().add(x).write([bf16(r), bf16(g), bf16(b), 0]),
-                }
+        for (chunk, pixels) in row.as_chunks::<3>().0.chunks(CHUNK).enumerate() {
+            for (sample, &[r, g, b]) in samples.iter_mut().zip(pixels) {
+                *sample = [r, g, b, 0];
             }
+            let to = arena.at(plane.place + (y * grid.pitch() + chunk * CHUNK) * cell);
+            // SAFETY: the row lies inside the plane.
+            unsafe { emit(tier, Cells::Numbers(format), &samples[..pixels.len()], to) };
         }
     }
-}
-
-/// The upper half of the f32: exact for whole numbers of 8 bits.
-fn bf16(byte: u8) -> u16 {
-    (f32::from(byte).to_bits() >> 16) as u16
 }

@@ -8,6 +8,8 @@
 #![allow(clippy::needless_range_loop)]
 
 #[cfg(target_arch = "x86_64")]
+mod ahead;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -54,6 +56,10 @@ impl Kernels {
 
     pub(crate) fn isa(self) -> Isa {
         self.token.isa()
+    }
+
+    pub(crate) fn token(self) -> Token {
+        self.token
     }
 
     /// Number format of the activations and weights that the tier works on.
@@ -113,11 +119,28 @@ impl Kernels {
         tiles: &[Tile],
         share: Share,
     ) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.conv_fetching(step, arena, weights, tiles, share, &[]) }
+    }
+
+    /// The same, fetching parts of the weights that later steps read, where the tier gains by that.
+    ///
+    /// # Safety
+    /// As [`conv`](Self::conv).
+    unsafe fn conv_fetching(
+        self,
+        step: &ConvStep,
+        arena: SharedArena<'_>,
+        weights: &[u8],
+        tiles: &[Tile],
+        share: Share,
+        ahead: &[Range<usize>],
+    ) {
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {
             match self.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxBf16 => amx::conv(step, arena, weights, tiles, share),
+                Isa::AmxBf16 => amx::conv(step, arena, weights, tiles, share, ahead),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Bf16 => avx512::conv_bf16(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
@@ -185,8 +208,8 @@ impl Kernels {
                     avx512::pool(step, arena, planes, self.format())
                 }
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2F32 => avx2::pool(step, arena, planes, self.format()),
-                _ => pool::run(step, arena, planes, self.format()),
+                Isa::Avx2F32 => avx2::pool(step, arena, planes),
+                _ => portable::pool(step, arena, planes, self.format()),
             }
         }
     }

@@ -4,33 +4,83 @@
 //! stays in the first-level cache. Window rows are combined first, then a ring of the last `size` columns.
 
 use super::memory::SharedArena;
+use super::vector::Vector;
 use crate::plan::PoolStep;
-use crate::plan::layout::{Format, Grid, LINE};
+use crate::plan::layout::Grid;
 
 /// The largest window side.
 const MAX_SIZE: usize = 15;
 
-/// A cell's numbers as they lie in memory, compared one by one.
-trait Cell: Copy {
-    const LOWEST: Self;
+/// A cell's numbers, compared one by one. Functions over it are inlined into one that enables the instructions it uses.
+pub(super) trait Cell: Copy {
+    /// No number is less.
+    fn lowest() -> Self;
+    /// # Safety
+    /// A cell can be read at `from`.
+    unsafe fn load(from: *const u8) -> Self;
+    /// # Safety
+    /// A cell can be written at `to`.
+    unsafe fn store(self, to: *mut u8);
     fn max(self, other: Self) -> Self;
 }
 
+/// 16 numbers of f32.
 #[derive(Clone, Copy)]
-#[repr(C, align(4))]
-struct F32<const N: usize>([f32; N]);
+pub(super) struct F32<V>(V);
 
-#[derive(Clone, Copy)]
-#[repr(C, align(2))]
-struct Bf16<const N: usize>([i16; N]);
+impl<V: Vector> Cell for F32<V> {
+    #[inline(always)]
+    fn lowest() -> Self {
+        Self(V::splat(f32::NEG_INFINITY))
+    }
+
+    /// # Safety
+    /// As [`Cell::load`].
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: passed on from the caller.
+        unsafe { Self(V::load(from.cast())) }
+    }
+
+    /// # Safety
+    /// As [`Cell::store`].
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.0.store(to.cast()) }
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(V::max(self.0, other.0))
+    }
+}
 
 /// Bytes of one map have one scale: the larger byte is the larger number.
 #[derive(Clone, Copy)]
-#[repr(C)]
-struct U8<const N: usize>([u8; N]);
+pub(super) struct U8<const N: usize>([u8; N]);
 
 impl<const N: usize> Cell for U8<N> {
-    const LOWEST: Self = Self([0; N]);
+    #[inline(always)]
+    fn lowest() -> Self {
+        Self([0; N])
+    }
+
+    /// # Safety
+    /// As [`Cell::load`].
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: the caller gives N readable bytes.
+        unsafe { Self(from.cast::<[u8; N]>().read()) }
+    }
+
+    /// # Safety
+    /// As [`Cell::store`].
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u8) {
+        // SAFETY: the caller gives room for N bytes.
+        unsafe { to.cast::<[u8; N]>().write(self.0) }
+    }
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {
@@ -38,76 +88,46 @@ impl<const N: usize> Cell for U8<N> {
     }
 }
 
-impl<const N: usize> Cell for F32<N> {
-    const LOWEST: Self = Self([f32::NEG_INFINITY; N]);
-
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| if self.0[i] > other.0[i] { self.0[i] } else { other.0[i] }))
-    }
-}
-
-impl<const N: usize> Cell for Bf16<N> {
-    /// Minus infinity.
-    const LOWEST: Self = Self([0xff80_u16 as i16; N]);
-
-    #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        // Flipping the lower bits of negative numbers orders bf16 like integers.
-        let order = |x: i16| x ^ ((x >> 15) & 0x7fff);
-        Self(std::array::from_fn(
-            |i| {
-                if order(self.0[i]) > order(other.0[i]) { self.0[i] } else { other.0[i] }
-            },
-        ))
-    }
-}
-
 /// Pools one plane: input first, then one output a pool.
 ///
 /// # Safety
-/// The planes belong to `arena`'s plan and hold `step.cell` bytes a cell; no other thread touches them.
+/// The planes belong to `arena`'s plan and hold cells of `T`, whose instructions the processor has; no other thread
+/// touches them.
 #[inline(always)]
-pub(super) unsafe fn run(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize], format: Format) {
+pub(super) unsafe fn run<T: Cell>(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize]) {
     for pair in planes.windows(2) {
-        // SAFETY: passed on from the caller; the cell's size picks the type.
-        unsafe {
-            match (format, step.cell) {
-                (Format::F32, LINE) => plane::<F32<16>>(arena, pair[0], pair[1], step.grid, step.size),
-                (Format::Bf16, LINE) => plane::<Bf16<32>>(arena, pair[0], pair[1], step.grid, step.size),
-                (Format::Bf16, 32) => plane::<Bf16<16>>(arena, pair[0], pair[1], step.grid, step.size),
-                (Format::U8, LINE) => plane::<U8<64>>(arena, pair[0], pair[1], step.grid, step.size),
-                (Format::U8, 32) => plane::<U8<32>>(arena, pair[0], pair[1], step.grid, step.size),
-                (Format::U8, 16) => plane::<U8<16>>(arena, pair[0], pair[1], step.grid, step.size),
-                (format, cell) => unreachable!("no plane of {format:?} has cells of {cell} bytes"),
-            }
-        }
+        // SAFETY: passed on from the caller.
+        unsafe { plane::<T>(arena.at(pair[0]), arena.at(pair[1]), step.cell, step.grid, step.size) }
     }
 }
 
 /// # Safety
-/// `from` and `to` are different planes of cells `T` in the arena.
+/// `from` and `to` are different planes of cells `T`, `cell` bytes each.
 #[inline(always)]
-unsafe fn plane<T: Cell>(arena: SharedArena<'_>, from: usize, to: usize, grid: Grid, size: usize) {
+unsafe fn plane<T: Cell>(from: *const u8, to: *mut u8, cell: usize, grid: Grid, size: usize) {
     assert!(size % 2 == 1 && size <= MAX_SIZE);
     let reach = size / 2;
-    let (from, to) = (arena.at(from).cast::<T>(), arena.at(to).cast::<T>());
     for y in 0..grid.height {
         let rows = y.saturating_sub(reach)..(y + reach + 1).min(grid.height);
-        let mut ring = [T::LOWEST; MAX_SIZE];
+        let mut ring = [T::lowest(); MAX_SIZE];
+        let mut next = 0;
         for x in 0..grid.width + reach {
-            let mut column = T::LOWEST;
+            let mut column = T::lowest();
             if x < grid.width {
                 for row in rows.clone() {
                     // SAFETY: row and column lie inside the grid.
-                    column = column.max(unsafe { from.add(row * grid.pitch() + x).read() });
+                    column = column.max(unsafe { T::load(from.add((row * grid.pitch() + x) * cell)) });
                 }
             }
-            ring[x % size] = column;
+            ring[next] = column;
+            next = if next + 1 == size { 0 } else { next + 1 };
             if x >= reach {
-                let best = ring[1..size].iter().fold(ring[0], |best, &column| best.max(column));
+                let mut best = ring[0];
+                for column in &ring[1..size] {
+                    best = best.max(*column);
+                }
                 // SAFETY: x - reach < width.
-                unsafe { to.add(y * grid.pitch() + x - reach).write(best) };
+                unsafe { best.store(to.add((y * grid.pitch() + x - reach) * cell)) };
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use super::memory::SharedArena;
 use super::vector::Vector;
-use super::{ceiling, conv_f32, winograd};
+use super::{ceiling, conv_f32, pool, winograd};
+use crate::plan::layout::{Format, LINE};
 use crate::plan::winograd::Winograd;
-use crate::plan::{ConvStep, Share, Tile};
+use crate::plan::{ConvStep, PoolStep, Share, Tile};
 use std::ops::Range;
 
 /// Cells of a tile: 4 by 16 numbers fill SSE2's and NEON's registers.
@@ -123,4 +124,21 @@ pub(super) unsafe fn winograd(
 ) {
     // SAFETY: passed on from the caller.
     unsafe { winograd::run::<Plain, CELLS>(step, filter, arena, weights, scratch, share) }
+}
+
+/// Max pools of one plane.
+///
+/// # Safety
+/// As [`pool::run`]; the planes are of `format`; every processor executes these instructions.
+pub(super) unsafe fn pool(step: &PoolStep, arena: SharedArena<'_>, planes: &[usize], format: Format) {
+    // SAFETY: passed on from the caller; format and size of a cell pick the type.
+    unsafe {
+        match (format, step.cell) {
+            (Format::F32, LINE) => pool::run::<pool::F32<Plain>>(step, arena, planes),
+            (Format::U8, LINE) => pool::run::<pool::U8<64>>(step, arena, planes),
+            (Format::U8, 32) => pool::run::<pool::U8<32>>(step, arena, planes),
+            (Format::U8, 16) => pool::run::<pool::U8<16>>(step, arena, planes),
+            (format, cell) => unreachable!("no plane of {format:?} has cells of {cell} bytes"),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! From a model, an input size and an instruction set to steps with buffers laid out once.
 
+pub(crate) mod ahead;
 pub(crate) mod layout;
 pub(crate) mod lower;
 mod pack;

@@ -9,15 +9,17 @@
 
 use super::TileConfig;
 use super::tile;
-use crate::kernels::avx512::Finish;
+use crate::kernels::ahead::Ahead;
+use crate::kernels::avx512::{CELLS as ROWS, Finish, Sums, ending_of, with_ending};
 use crate::kernels::memory::SharedArena;
+use crate::plan;
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Share, Tile};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Bytes of a weight tile: 16 pairs of channels by 16 output channels.
 const WEIGHT_TILE: usize = 16 * LINE;
-/// Rows of a tile at most.
-const ROWS: usize = 16;
 
 /// Output cells of a tile: the unit's 16 rows, or as many as divide a row of a strided convolution evenly.
 pub(in crate::kernels) fn cells(output: Grid, stride: usize) -> usize {
@@ -36,30 +38,26 @@ pub(in crate::kernels) unsafe fn conv(
     weights: &[u8],
     tiles: &[Tile],
     share: Share,
+    ahead: &[Range<usize>],
 ) {
+    let pairs = share.blocks.len() * share.tiles.len().div_ceil(2);
+    let mut ahead = Ahead::new(weights, ahead, pairs);
     let config = TileConfig::for_rows(cells(step.cells.grid, step.row / step.input_cell) as u8);
     // SAFETY: passed on from the caller: tiles are legal here.
     unsafe { config.load() };
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
-        let packed = weights[block.weights..].as_ptr();
+        let (first, count) = (block.chunks.start, block.chunks.len());
+        let ending = ending_of(step, first, count);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
-            match block.chunks.len() {
-                1 => Block::<1> {
-                    step,
-                    arena,
-                    packed,
-                    finish: Finish::new(step, arena, weights, block.chunks.start),
+            match count {
+                1 => {
+                    with_ending!(ending, E => Block::<1, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
                 }
-                .run(tiles),
-                _ => Block::<2> {
-                    step,
-                    arena,
-                    packed,
-                    finish: Finish::new(step, arena, weights, block.chunks.start),
+                _ => {
+                    with_ending!(ending, E => Block::<2, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
                 }
-                .run(tiles),
             }
         }
     }
@@ -68,112 +66,111 @@ pub(in crate::kernels) unsafe fn conv(
 }
 
 /// One block of `C` chunks.
-struct Block<'a, const C: usize> {
+struct Block<'a, const C: usize, const E: u8> {
     step: &'a ConvStep,
     arena: SharedArena<'a>,
     packed: *const u8,
-    finish: Finish<'a, C>,
+    finish: Finish<'a, C, E>,
 }
 
-/// Sums of two tiles as the unit stores them: `[tile][chunk][cell][channel]`.
-#[repr(C, align(64))]
-struct Sums<const C: usize>([[[[f32; 16]; ROWS]; C]; 2]);
-
-/// Stored sums that wait for their last part, cell by cell.
-struct Pending<'a, const C: usize> {
+/// Stored sums that wait for their last part.
+struct Pending<'a> {
     tiles: &'a [Tile],
-    inside: [u32; 2],
-    /// Which of `tiles`, and which of its cells, is next.
+    /// Which of `tiles` is next, and how many of its rows are done.
     tile: usize,
-    cell: usize,
+    row: usize,
 }
 
-impl<const C: usize> Block<'_, C> {
+impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
+    /// # Safety
+    /// As [`conv`]; the block has `C` chunks, which end with `E`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    unsafe fn new(step: &'a ConvStep, arena: SharedArena<'a>, weights: &[u8], block: &plan::Block) -> Self {
+        // SAFETY: passed on from the caller.
+        let finish = unsafe { Finish::new(step, arena, weights, block.chunks.start) };
+        Self { step, arena, packed: weights[block.weights..].as_ptr(), finish }
+    }
+
     /// # Safety
     /// As [`conv`], with the tile configuration loaded.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    unsafe fn run(&self, tiles: &[Tile]) {
-        let mut sums = [const { Sums::<C>([[[[0.0; 16]; ROWS]; C]; 2]) }; 2];
-        let mut pending = Pending { tiles: &[], inside: [0; 2], tile: 0, cell: 0 };
-        for (turn, pair) in tiles.chunks(2).enumerate() {
-            let [even, odd] = &mut sums;
-            let (into, from) = if turn % 2 == 0 { (even, &*odd) } else { (odd, &*even) };
+    unsafe fn run(&self, tiles: &[Tile], ahead: &mut Ahead<'_>) {
+        let mut sums = [const { MaybeUninit::<[Sums<C>; 2]>::uninit() }; 2];
+        let mut pending = Pending { tiles: &[], tile: 0, row: 0 };
+        // One turn more: the last part of the last pair.
+        for (turn, pair) in tiles.chunks(2).chain([&[][..]]).enumerate() {
+            let into = sums[turn % 2].as_mut_ptr().cast();
+            let from = sums[(turn + 1) % 2].as_ptr().cast();
             // SAFETY: passed on from the caller; `from` holds the sums of `pending`.
             unsafe {
                 match pair {
-                    [a, b] => self.multiply::<2>([a, b], into, &mut pending, from),
-                    [a] => self.multiply::<1>([a], into, &mut pending, from),
-                    _ => unreachable!("chunks of two"),
+                    [a, b] => self.multiply::<2>(a, b, into, &mut pending, from, ahead),
+                    [a] => self.multiply::<1>(a, a, into, &mut pending, from, ahead),
+                    _ => {}
                 }
-                while self.finish_one(&mut pending, from) {}
+                while self.finish_rows(&mut pending, ROWS, from) {}
             }
-            let inside = std::array::from_fn(|i| {
-                pair.get(i).map_or(0, |tile| self.step.cells.inside(tile.output as usize))
-            });
-            pending = Pending { tiles: pair, inside, tile: 0, cell: 0 };
+            pending = Pending { tiles: pair, tile: 0, row: 0 };
         }
-        let last = &sums[(tiles.len().div_ceil(2) + 1) % 2];
-        // SAFETY: as above.
-        while unsafe { self.finish_one(&mut pending, last) } {}
     }
 
-    /// Sums all taps of `T` tiles into `into`, and finishes cells of the tiles before meanwhile.
+    /// Sums all taps of `T` tiles, `a` and `b`, into `into`, and finishes rows of the tiles before meanwhile.
     ///
     /// # Safety
-    /// As [`run`](Self::run); `from` holds the sums of `pending`.
+    /// As [`run`](Self::run); two sums can be written at `into`; at `from` lie those of `pending`.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
     #[inline]
     unsafe fn multiply<const T: usize>(
         &self,
-        tiles: [&Tile; T],
-        into: &mut Sums<C>,
-        pending: &mut Pending<'_, C>,
-        from: &Sums<C>,
+        a: &Tile,
+        b: &Tile,
+        into: *mut Sums<C>,
+        pending: &mut Pending<'_>,
+        from: *const Sums<C>,
+        ahead: &mut Ahead<'_>,
     ) {
         let row = self.step.row;
-        let inputs = tiles.map(|tile| (tile.input as usize * self.step.input_cell) as isize);
+        let a = (a.input as usize * self.step.input_cell) as isize;
+        let b = (b.input as usize * self.step.input_cell) as isize;
         let mut packed = self.packed;
-        let per_tap = (2 * ROWS).div_ceil(self.step.taps.len());
+        let taps = self.step.taps.len();
+        let per_tap = (2 * ROWS).div_ceil(taps).max(2);
+        let mut fetch = ahead.next();
+        let fetch_per_tap = fetch.len().div_ceil(taps);
         // SAFETY: tiles are configured; the plan checked that every line of the tiles lies in the arena and that each tap
         // has C weight tiles; `into` has room for T times C tiles.
         unsafe {
             tile::zero::<T, C>();
             for tap in &self.step.taps {
-                let lines: [*const u8; T] =
-                    inputs.map(|input| self.arena.at_signed(tap.bytes + input).cast_const());
-                tile::multiply::<T, C>(lines, row, packed);
+                let (a, b) = (self.arena.at_signed(tap.bytes + a), self.arena.at_signed(tap.bytes + b));
+                tile::multiply::<T, C>(a, b, row, packed);
                 packed = packed.wrapping_add(C * WEIGHT_TILE);
-                for _ in 0..per_tap {
-                    self.finish_one(pending, from);
+                self.finish_rows(pending, per_tap, from);
+                for _ in 0..fetch_per_tap {
+                    fetch.one();
                 }
             }
-            tile::store::<T, C>(&raw mut into.0);
+            tile::store::<T, C>(into.cast());
         }
     }
 
-    /// Finishes the next pending cell; false when none is left.
+    /// Finishes up to `count` rows of the next pending tile; false when none is left.
     ///
     /// # Safety
     /// As [`multiply`](Self::multiply).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
     #[inline]
-    unsafe fn finish_one(&self, pending: &mut Pending<'_, C>, from: &Sums<C>) -> bool {
+    unsafe fn finish_rows(&self, pending: &mut Pending<'_>, count: usize, from: *const Sums<C>) -> bool {
         let Some(tile) = pending.tiles.get(pending.tile) else { return false };
-        let p = pending.cell;
-        let sums = &from.0[pending.tile & 1];
-        let inside = pending.inside[pending.tile & 1] >> p & 1 == 1;
-        // SAFETY: the tile's cells lie in the run and are this thread's.
-        unsafe {
-            self.finish.cell(
-                tile.output as usize + p,
-                inside,
-                std::array::from_fn(|c| sums[c][p & (ROWS - 1)].as_ptr()),
-            )
-        };
-        pending.cell += 1;
-        if pending.cell == tile.count as usize {
-            pending.cell = 0;
+        let end = (pending.row + count).min(tile.count as usize);
+        // SAFETY: the tile's cells lie in the run and are this thread's; its sums were stored.
+        unsafe { self.finish.rows(tile.output as usize, pending.row..end, from.add(pending.tile)) };
+        pending.row = end;
+        if end == tile.count as usize {
+            // SAFETY: as above.
+            unsafe { self.finish.borders(tile.output as usize, end) };
             pending.tile += 1;
+            pending.row = 0;
         }
         true
     }

@@ -72,14 +72,15 @@ pub(super) unsafe fn zero<const T: usize, const C: usize>() {
     }
 }
 
-/// One tap: `sums += cells * weights`. Cell tiles begin at `lines`, their rows `row` bytes apart; the weight tiles of the
+/// One tap: `sums += cells * weights`. Cell tiles begin at `a` and `b`, their rows `row` bytes apart; the weight tiles of the
 /// chunks follow each other at `weights`.
 ///
 /// # Safety
 /// As [`zero`]; every row of the tiles is readable.
 #[inline(always)]
 pub(super) unsafe fn multiply<const T: usize, const C: usize>(
-    lines: [*const u8; T],
+    a: *const u8,
+    b: *const u8,
     row: usize,
     weights: *const u8,
 ) {
@@ -95,7 +96,7 @@ pub(super) unsafe fn multiply<const T: usize, const C: usize>(
                 "tdpbf16ps tmm1, tmm4, tmm7",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                a = in(reg) lines[0], b = in(reg) lines[T - 1], row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
                 options(readonly, nostack, preserves_flags)
             ),
             (2, _) => asm!(
@@ -104,7 +105,7 @@ pub(super) unsafe fn multiply<const T: usize, const C: usize>(
                 "tileloadd tmm5, [{b} + {row}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tdpbf16ps tmm2, tmm5, tmm6",
-                a = in(reg) lines[0], b = in(reg) lines[T - 1], row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
                 options(readonly, nostack, preserves_flags)
             ),
             (_, 2) => asm!(
@@ -113,14 +114,14 @@ pub(super) unsafe fn multiply<const T: usize, const C: usize>(
                 "tileloadd tmm7, [{w} + {line} + 1024]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                a = in(reg) lines[0], row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
                 options(readonly, nostack, preserves_flags)
             ),
             (_, _) => asm!(
                 "tileloadd tmm6, [{w} + {line}]",
                 "tileloadd tmm4, [{a} + {row}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                a = in(reg) lines[0], row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
                 options(readonly, nostack, preserves_flags)
             ),
         }
@@ -150,8 +151,7 @@ pub(super) unsafe fn multiply_registers() {
 /// # Safety
 /// As [`zero`]; `T * C` tiles of 1024 bytes are writable at `to`.
 #[inline(always)]
-pub(super) unsafe fn store<const T: usize, const C: usize>(to: *mut [[[[f32; 16]; 16]; C]; 2]) {
-    let to = to.cast::<u8>();
+pub(super) unsafe fn store<const T: usize, const C: usize>(to: *mut u8) {
     // SAFETY: the caller loaded a configuration and gives the room.
     unsafe {
         asm!("tilestored [{to} + {line}], tmm0", to = in(reg) to, line = in(reg) LINE, options(nostack, preserves_flags));

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bf16_out::Finish;
+use super::bf16_out::{Finish, Sums, ending_of, with_ending};
 use crate::kernels::ceiling;
 use crate::kernels::memory::SharedArena;
 use crate::plan::layout::LINE;
@@ -29,13 +29,23 @@ pub(in crate::kernels) unsafe fn conv(
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
         let packed = weights[block.weights..].as_ptr();
+        let (first, count) = (block.chunks.start, block.chunks.len());
+        let ending = ending_of(step, first, count);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
-            match (super::cells(step.cells.grid, stride), block.chunks.len()) {
-                (8, 1) => block_of::<8, 1>(step, arena, weights, packed, tiles, block.chunks.start),
-                (8, _) => block_of::<8, 2>(step, arena, weights, packed, tiles, block.chunks.start),
-                (_, 1) => block_of::<14, 1>(step, arena, weights, packed, tiles, block.chunks.start),
-                (_, _) => block_of::<14, 2>(step, arena, weights, packed, tiles, block.chunks.start),
+            match (super::cells(step.cells.grid, stride), count) {
+                (8, 1) => {
+                    with_ending!(ending, E => block_of::<8, 1, E>(step, arena, weights, packed, tiles, first))
+                }
+                (8, _) => {
+                    with_ending!(ending, E => block_of::<8, 2, E>(step, arena, weights, packed, tiles, first))
+                }
+                (_, 1) => {
+                    with_ending!(ending, E => block_of::<14, 1, E>(step, arena, weights, packed, tiles, first))
+                }
+                (_, _) => {
+                    with_ending!(ending, E => block_of::<14, 2, E>(step, arena, weights, packed, tiles, first))
+                }
             }
         }
     }
@@ -44,7 +54,7 @@ pub(in crate::kernels) unsafe fn conv(
 /// # Safety
 /// As [`conv`]; `packed` are the weights of the block whose first chunk is `first` and which has `C`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-unsafe fn block_of<const P: usize, const C: usize>(
+unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
     step: &ConvStep,
     arena: SharedArena<'_>,
     weights: &[u8],
@@ -53,14 +63,15 @@ unsafe fn block_of<const P: usize, const C: usize>(
     first: usize,
 ) {
     // SAFETY: passed on from the caller.
-    let finish = unsafe { Finish::<C>::new(step, arena, weights, first) };
+    let finish = unsafe { Finish::<C, E>::new(step, arena, weights, first) };
+    let mut stored = Sums::<C>::ZERO;
     for tile in tiles {
         let mut sums = [[_mm512_setzero_ps(); C]; P];
         let mut packed = packed;
         let from = (tile.input as usize * step.input_cell) as isize;
         for tap in &step.taps {
             let line: *const u8 = arena.at_signed(tap.bytes + from);
-            for pair in 0..16 {
+            for pair in 0..tap.lanes.div_ceil(2) as usize {
                 // SAFETY: the plan checked that the tile's lines lie in the arena, and C weight tiles for each tap.
                 unsafe {
                     let mut w = [_mm512_setzero_si512(); C];
@@ -84,20 +95,17 @@ unsafe fn block_of<const P: usize, const C: usize>(
             packed = packed.wrapping_add(C * WEIGHT_TILE);
         }
         // Constant indices only, so that the sums stay in registers until here.
-        let mut stored = [[[0.0f32; 16]; C]; P];
         for p in 0..P {
             for c in 0..C {
                 // SAFETY: 16 numbers.
-                unsafe { _mm512_storeu_ps(stored[p][c].as_mut_ptr(), sums[p][c]) };
+                unsafe { _mm512_storeu_ps(stored.0[c][p].as_mut_ptr(), sums[p][c]) };
             }
         }
-        let output = tile.output as usize;
-        let inside = step.cells.inside(output);
-        for (p, stored) in stored.iter().enumerate().take(tile.count as usize) {
-            // SAFETY: the tile's cells lie in the run and are this thread's.
-            unsafe {
-                finish.cell(output + p, inside >> p & 1 == 1, std::array::from_fn(|c| stored[c].as_ptr()))
-            };
+        let (output, count) = (tile.output as usize, tile.count as usize);
+        // SAFETY: the tile's cells lie in the run and are this thread's.
+        unsafe {
+            finish.rows(output, 0..count, &stored);
+            finish.borders(output, count);
         }
     }
 }

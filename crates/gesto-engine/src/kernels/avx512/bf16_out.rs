@@ -1,29 +1,92 @@
 //! The last part of every bf16 convolution: from f32 sums to stored cells.
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
+use super::silu::{self, Silu};
 use crate::kernels::memory::SharedArena;
 use crate::model::Activation;
 use crate::plan::layout::LINE;
 use crate::plan::{Chunk, ConvStep};
 
-/// Bias, activation, residual, rounding to bf16 and zeros on the borders, for the cells of one block of `C` chunks.
+/// Cells whose sums are stored together.
+pub(in crate::kernels) const CELLS: usize = 16;
+
+/// Sums of a run of cells: `[chunk][cell][channel]`.
 #[derive(Clone, Copy)]
-pub(in crate::kernels) struct Finish<'a, const C: usize> {
+#[repr(C, align(64))]
+pub(in crate::kernels) struct Sums<const C: usize>(pub(in crate::kernels) [[[f32; 16]; CELLS]; C]);
+
+impl<const C: usize> Sums<C> {
+    pub(in crate::kernels) const ZERO: Self = Self([[[0.0; 16]; CELLS]; C]);
+}
+
+/// How a step ends, as flags: part of a kernel's type, so that nothing is decided cell by cell.
+pub(in crate::kernels) mod ending {
+    /// Sums of a map of half the size are added before the activation.
+    pub(in crate::kernels) const PARTIAL: u8 = 1;
+    /// A map is added after the activation.
+    pub(in crate::kernels) const RESIDUAL: u8 = 2;
+    /// Two chunks fill one cache line.
+    pub(in crate::kernels) const ONE_LINE: u8 = 4;
+    /// No activation, and stored as f32.
+    pub(in crate::kernels) const WIDE: u8 = 8;
+    /// No activation: no network of the family has that, so the rest is looked up cell by cell.
+    pub(in crate::kernels) const OTHER: u8 = 16;
+}
+use ending::*;
+
+/// Evaluates `$body` with the constant `$E` set to `$ending`.
+macro_rules! with_ending {
+    ($ending:expr, $E:ident => $body:expr) => {{
+        use $crate::kernels::avx512::ending::*;
+        with_ending!(@ $ending, $E => $body,
+            [0, ONE_LINE, RESIDUAL, RESIDUAL | ONE_LINE, PARTIAL, PARTIAL | ONE_LINE, WIDE, OTHER])
+    }};
+    (@ $ending:expr, $E:ident => $body:expr, [$($flags:expr),*]) => {
+        match $ending {
+            $(ending if ending == $flags => {
+                const $E: u8 = $flags;
+                $body
+            })*
+            ending => unreachable!("no step has the ending {ending}"),
+        }
+    };
+}
+pub(in crate::kernels) use with_ending;
+
+/// Bias, activation, residual and rounding to bf16 for the cells of one block of `C` chunks.
+pub(in crate::kernels) struct Finish<'a, const C: usize, const E: u8> {
     step: &'a ConvStep,
     arena: SharedArena<'a>,
     chunks: [Chunk; C],
+    /// With the activation's shift.
     bias: [__m512; C],
-    /// Two chunks fill one line of the output.
-    one_line: bool,
+    silu: Silu,
 }
 
-impl<'a, const C: usize> Finish<'a, C> {
+/// The flags of a block's ending.
+pub(in crate::kernels) fn ending_of(step: &ConvStep, first: usize, count: usize) -> u8 {
+    let chunks = &step.chunks[first..first + count];
+    let (partial, residual) = (chunks[0].partial.is_some(), chunks[0].residual.is_some());
+    if step.activation == Activation::Identity || (partial && residual) {
+        return if step.full_precision && !partial && !residual { WIDE } else { OTHER };
+    }
+    let neighbours = |a: Option<usize>, b: Option<usize>| match (a, b) {
+        (Some(a), Some(b)) => a.is_multiple_of(LINE) && b == a + LINE / 2,
+        _ => a == b,
+    };
+    let one_line = matches!(chunks, [a, b]
+        if neighbours(Some(a.output), Some(b.output)) && neighbours(a.residual, b.residual));
+    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+    flag(partial, PARTIAL) | flag(residual, RESIDUAL) | flag(one_line, ONE_LINE)
+}
+
+impl<'a, const C: usize, const E: u8> Finish<'a, C, E> {
     /// # Safety
-    /// `step` belongs to the plan of `arena` and `weights`; `first..first + C` are chunks of the step; the processor has
-    /// AVX-512 (F, BW, VL, DQ, BF16).
+    /// `step` belongs to the plan of `arena` and `weights`; `first..first + C` are chunks of the step and end with `E`; the
+    /// processor has AVX-512 (F, BW, VL, DQ, BF16).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    #[inline]
     pub(in crate::kernels) unsafe fn new(
         step: &'a ConvStep,
         arena: SharedArena<'a>,
@@ -31,107 +94,105 @@ impl<'a, const C: usize> Finish<'a, C> {
         first: usize,
     ) -> Self {
         let chunks: [Chunk; C] = step.chunks[first..first + C].try_into().expect("C chunks");
-        let bias = std::array::from_fn(|c| {
+        let mut bias = [_mm512_setzero_ps(); C];
+        for (c, bias) in bias.iter_mut().enumerate() {
             let at = step.bias + (first + c) * LINE;
             // SAFETY: the plan checked one line of bias for each chunk.
-            unsafe { _mm512_loadu_ps(weights[at..at + LINE].as_ptr().cast()) }
-        });
-        let one_line = C == 2
-            && !step.full_precision
-            && chunks[0].output.is_multiple_of(LINE)
-            && chunks[C - 1].output == chunks[0].output + LINE / 2;
-        Self { step, arena, chunks, bias, one_line }
+            *bias = unsafe { _mm512_loadu_ps(weights[at..at + LINE].as_ptr().cast()) };
+            if activated::<E>(step) {
+                *bias = _mm512_add_ps(*bias, _mm512_set1_ps(silu::SHIFT));
+            }
+        }
+        Self { step, arena, chunks, bias, silu: Silu::load() }
     }
 
-    /// Stores output cell `cell`, whose sums stand at `sums[c]`.
+    /// Stores the cells `rows` of the run that begins at output cell `first`.
     ///
     /// # Safety
-    /// `cell` lies in the step's run; each of `sums` points to 16 numbers; nobody else touches the cell's output.
+    /// The cells lie in the step's run, and their sums at `sums`; nobody else touches their outputs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
     #[inline]
-    pub(in crate::kernels) unsafe fn cell(&self, cell: usize, inside: bool, sums: [*const f32; C]) {
-        // A border keeps its zeros: all lanes off.
-        let lanes: __mmask16 = if inside { 0xffff } else { 0 };
-        let mut x = self.bias;
-        for c in 0..C {
-            // SAFETY: the caller gives 16 sums; the plan checked partial sums and residuals for every cell of the run.
+    pub(in crate::kernels) unsafe fn rows(&self, first: usize, rows: Range<usize>, sums: *const Sums<C>) {
+        let Self { arena, chunks, bias, silu, .. } = self;
+        for row in rows {
+            let cell = first + row;
+            let mut x = *bias;
+            // SAFETY: the plan checked partial sums, residuals and outputs for every cell of the run; rows are under CELLS.
             unsafe {
-                x[c] = _mm512_add_ps(x[c], _mm512_loadu_ps(sums[c]));
-                if let Some(partial) = self.chunks[c].partial {
-                    let low = self.step.cells.halved[cell] as usize;
-                    x[c] = _mm512_add_ps(x[c], _mm512_loadu_ps(self.arena.at(partial + low * LINE).cast()));
+                for c in 0..C {
+                    x[c] = _mm512_add_ps(
+                        x[c],
+                        _mm512_load_ps((&raw const (*sums).0[c]).cast::<f32>().add(16 * row)),
+                    );
+                    if E & PARTIAL != 0 || E == OTHER && chunks[c].partial.is_some() {
+                        let low = *self.step.cells.halved.get_unchecked(cell) as usize;
+                        let partial = chunks[c].partial.unwrap_unchecked() + low * LINE;
+                        x[c] = _mm512_add_ps(x[c], _mm512_load_ps(arena.at(partial).cast()));
+                    }
+                    if activated::<E>(self.step) {
+                        x[c] = silu.of(x[c]);
+                    }
+                    if E & RESIDUAL != 0 || E == OTHER && chunks[c].residual.is_some() {
+                        let residual = chunks[c].residual.unwrap_unchecked() + cell * chunks[c].cell;
+                        let bits = _mm256_loadu_si256(arena.at(residual).cast());
+                        let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits));
+                        x[c] = _mm512_add_ps(x[c], _mm512_castsi512_ps(wide));
+                    }
                 }
-                if self.step.activation == Activation::Silu {
-                    x[c] = silu(x[c]);
+                if E & ONE_LINE != 0 {
+                    let both = _mm512_cvtne2ps_pbh(x[C - 1], x[0]);
+                    let to = arena.at(chunks[0].output + cell * LINE);
+                    _mm512_store_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(both));
+                    continue;
                 }
-                if let Some(residual) = self.chunks[c].residual {
-                    let bits =
-                        _mm256_loadu_si256(self.arena.at(residual + cell * self.chunks[c].cell).cast());
-                    let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits));
-                    x[c] = _mm512_add_ps(x[c], _mm512_castsi512_ps(wide));
-                }
-                x[c] = _mm512_maskz_mov_ps(lanes, x[c]);
-            }
-        }
-        // SAFETY: the plan checked the outputs for every cell of the run.
-        unsafe {
-            if self.one_line {
-                let both = _mm512_cvtne2ps_pbh(x[C - 1], x[0]);
-                let to = self.arena.at(self.chunks[0].output + cell * LINE);
-                _mm512_store_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(both));
-                return;
-            }
-            for c in 0..C {
-                let to = self.arena.at(self.chunks[c].output + cell * self.chunks[c].cell);
-                if self.step.full_precision {
-                    _mm512_storeu_ps(to.cast(), x[c]);
-                } else {
-                    let half = _mm512_cvtneps_pbh(x[c]);
-                    _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
+                for c in 0..C {
+                    let to = arena.at(chunks[c].output + cell * chunks[c].cell);
+                    if wide::<E>(self.step) {
+                        _mm512_storeu_ps(to.cast(), x[c]);
+                    } else {
+                        let half = _mm512_cvtneps_pbh(x[c]);
+                        _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
+                    }
                 }
             }
         }
     }
-}
 
-/// `x * sigmoid(x)` to about 12 bits, for results that are rounded to 8: `2^f` by a cubic for the fraction, the exponent
-/// by `vscalefps`, and a 14-bit reciprocal.
-#[target_feature(enable = "avx512f,avx512dq")]
-#[inline]
-fn silu(x: __m512) -> __m512 {
-    // Below -80 the result is 0 anyway, and 1 + 2^t must stay finite.
-    let t = _mm512_mul_ps(_mm512_max_ps(x, _mm512_set1_ps(-80.0)), _mm512_set1_ps(-std::f32::consts::LOG2_E));
-    // t minus t rounded down: in [0, 1).
-    let f = _mm512_reduce_ps::<0b0001>(t);
-    let p = _mm512_set1_ps(0.079_440_23);
-    let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.224_494_1));
-    let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.696_065_7));
-    let p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.0));
-    let e = _mm512_scalef_ps(p, t);
-    _mm512_mul_ps(x, _mm512_rcp14_ps(_mm512_add_ps(e, _mm512_set1_ps(1.0))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn silu_is_good_to_eleven_bits() {
-        if !std::arch::is_x86_feature_detected!("avx512dq") {
-            println!("skipped: avx512-bf16 (no AVX-512)");
-            return;
-        }
-        for i in -2000..2000 {
-            let x = i as f32 * 0.06;
-            let mut got = [0.0; 16];
-            // SAFETY: AVX-512F and DQ were detected; 16 numbers are stored.
-            unsafe { _mm512_storeu_ps(got.as_mut_ptr(), silu(_mm512_set1_ps(x))) };
-            let want = crate::reference::silu(x);
-            assert!(
-                (got[0] - want).abs() <= want.abs() / 2048.0 + 1e-30,
-                "silu({x}) = {want}, not {}",
-                got[0]
-            );
+    /// Sets those of `count` cells from `first` on that are borders to zero again.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    #[inline]
+    pub(in crate::kernels) unsafe fn borders(&self, first: usize, count: usize) {
+        let mut outside = !self.step.cells.inside(first) & ((1u64 << count) - 1) as u32;
+        while outside != 0 {
+            let cell = first + outside.trailing_zeros() as usize;
+            for chunk in &self.chunks {
+                let to = self.arena.at(chunk.output + cell * chunk.cell);
+                // SAFETY: passed on from the caller.
+                unsafe {
+                    _mm256_storeu_si256(to.cast(), _mm256_setzero_si256());
+                    if wide::<E>(self.step) {
+                        _mm256_storeu_si256(to.add(LINE / 2).cast(), _mm256_setzero_si256());
+                    }
+                }
+            }
+            outside &= outside - 1;
         }
     }
+}
+
+#[inline(always)]
+fn activated<const E: u8>(step: &ConvStep) -> bool {
+    match E {
+        WIDE => false,
+        OTHER => step.activation == Activation::Silu,
+        _ => true,
+    }
+}
+
+#[inline(always)]
+fn wide<const E: u8>(step: &ConvStep) -> bool {
+    E == WIDE || E == OTHER && step.full_precision
 }

@@ -18,7 +18,7 @@ pub(in crate::kernels) fn cells(grid: Grid, stride: usize) -> usize {
 }
 
 #[derive(Clone, Copy)]
-struct Zmm(__m512);
+pub(super) struct Zmm(__m512);
 
 // SAFETY (of every block below): `conv` requires AVX-512F, and it alone makes use of this type.
 impl Vector for Zmm {

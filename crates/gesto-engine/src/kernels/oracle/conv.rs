@@ -200,6 +200,7 @@ fn run(plan: &Plan, arena: &mut Arena, threads: usize, rgb: &[u8]) {
     let job = frame::Job {
         input: frame::Input::Rgb(rgb),
         progress: &progress,
+        ahead: &[],
         limits: &[],
         dense: true,
         best: None,

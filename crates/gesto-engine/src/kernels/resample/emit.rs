@@ -26,7 +26,7 @@ impl Cells {
 ///
 /// # Safety
 /// As many cells as samples may be written at `to`.
-pub(super) unsafe fn emit(tier: Tier, cells: Cells, line: &[[u8; 4]], to: *mut u8) {
+pub(in crate::kernels) unsafe fn emit(tier: Tier, cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     // SAFETY: the tier proves the instructions; the rest is passed on from the caller.
     unsafe {
         match tier {
