@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gesto_live::wire::ClientMessage;
+use gesto_live::engine::{Backend, Detect};
+use gesto_live::settings::{Network, Settings};
+use gesto_live::wire::{Choices, ClientMessage};
 use gesto_live::{Config, SourceConfig};
 use gesto_media::source::Input;
-use support::{PICTURE, Running, Ws, close_code, frame, head, next_binary, next_text, send};
+use support::{PICTURE, Running, TestBackend, Ws, close_code, frame, head, next_binary, next_text, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -152,4 +154,40 @@ async fn a_source_that_is_gone_is_told_and_tried_again() {
     state(&mut ws, "playing").await;
     assert_eq!(support::head(&next_binary(&mut ws).await).0, PICTURE);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A unit that fails on every frame, as a lost graphics processor does.
+struct Broken(TestBackend);
+
+impl Backend for Broken {
+    fn choices(&self) -> &Choices {
+        self.0.choices()
+    }
+
+    fn defaults(&self) -> &Settings {
+        self.0.defaults()
+    }
+
+    fn gestures(&self) -> Vec<String> {
+        self.0.gestures()
+    }
+
+    fn build(&self, _: &Network) -> Result<Box<dyn Detect>, String> {
+        Err("the unit is lost".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn a_unit_that_fails_is_told_to_viewers() {
+    let mut config = Config::loopback(0);
+    config.source = Some(SourceConfig { input: Input::File(clip()), mirrored: false });
+    let server = Running::with(config, Broken(TestBackend::new(Duration::ZERO))).await;
+    let mut ws = server.open().await;
+    loop {
+        let message = next_text(&mut ws).await;
+        if message["state"] == "lost" {
+            assert_eq!(message["message"], "the unit is lost");
+            break;
+        }
+    }
 }

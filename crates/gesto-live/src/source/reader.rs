@@ -10,6 +10,7 @@ use gesto_media::source::{Kind, Source, Stopper};
 use gesto_media::{Limits, Picture};
 
 use super::SourceConfig;
+use super::hub::Hub;
 use super::publisher::{Finished, Publisher};
 use crate::engine::{Answer, Job, LaneId, Payload, Policy, Reply, Submitted};
 use crate::state::App;
@@ -102,7 +103,6 @@ impl Reader {
 
     /// Plays to the end: whether a frame came, and what ended it if it was not the end.
     fn play(&mut self, source: &mut dyn Source) -> (bool, Option<String>) {
-        let Some(hub) = self.app.source.clone() else { return (false, None) };
         let kind = source.info().kind;
         self.handle.set(source.stopper());
         let start = Instant::now();
@@ -122,7 +122,6 @@ impl Reader {
                 Err(error) => return (played, Some(error.to_string())),
             };
             played = true;
-            hub.tell("playing", String::new());
             if kind != Kind::Live {
                 let due = Duration::try_from_secs_f64(shot.timestamp_ms / 1e3).unwrap_or_default();
                 self.sleep(due.saturating_sub(start.elapsed()).min(LONGEST_PAUSE));
@@ -147,6 +146,7 @@ impl Reader {
             mirrored: self.config.mirrored,
             received: Instant::now(),
             dropped: Arc::clone(&self.dropped),
+            hub: Arc::clone(hub),
             publisher: Arc::clone(&self.publisher),
         };
         self.next_id = self.next_id.wrapping_add(1);
@@ -191,6 +191,7 @@ struct ToPublisher {
     mirrored: bool,
     received: Instant,
     dropped: Arc<AtomicU32>,
+    hub: Arc<Hub>,
     publisher: Arc<Publisher>,
 }
 
@@ -198,6 +199,7 @@ impl Reply for ToPublisher {
     fn answer(self: Box<Self>, answer: Answer<'_>) {
         match answer {
             Answer::Done { width, height, queue, unpack, detections, picture: Some(picture) } => {
+                self.hub.tell("playing", String::new());
                 self.publisher.publish(Finished {
                     id: self.id,
                     width,
@@ -212,7 +214,10 @@ impl Reply for ToPublisher {
                 });
             }
             Answer::Done { .. } | Answer::Dropped(_) => {}
-            Answer::Failed { sentence, .. } => tracing::warn!(%sentence, "a frame of the source failed"),
+            Answer::Failed { sentence, .. } => {
+                tracing::warn!(%sentence, "a frame of the source failed");
+                self.hub.tell("lost", sentence);
+            }
         }
     }
 }

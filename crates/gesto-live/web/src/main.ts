@@ -451,7 +451,7 @@ class App {
       this.card.show({
         kind: lost ? "problem" : "wait",
         icon: lost ? "camera-off" : "wave",
-        title: lost ? "The source is gone" : "Opening the source",
+        title: lost ? "No picture from the source" : "Opening the source",
         text: this.source.message,
       });
     }
