@@ -115,6 +115,9 @@ impl fmt::Display for Shape {
         if self.split > 1 {
             write!(f, ", sums split {} ways", self.split)?;
         }
+        if self.ahead > 1 {
+            write!(f, ", {} steps at a time", self.ahead)?;
+        }
         if self.depth > 0 {
             write!(
                 f,
