@@ -21,6 +21,8 @@ pub(crate) struct How {
     pub(crate) measure: bool,
     /// The device is software on the CPU, where splitting only costs.
     pub(crate) software: bool,
+    /// Pictures in a submission.
+    pub(crate) batch: usize,
     /// Not at all: this one.
     pub(crate) kernel: Option<usize>,
 }
@@ -34,8 +36,10 @@ pub(crate) struct Plan {
 /// Workgroups that keep a large GPU busy; below, steps are split over more teams.
 const BUSY: usize = 512;
 
-/// Times that a dispatch is repeated in a measurement.
-pub(crate) const REPEATS: usize = 16;
+/// Times that a dispatch is repeated in a measurement: short ones more often.
+pub(crate) fn repeats(batch: usize) -> usize {
+    (16 / batch).max(2)
+}
 
 /// The largest grid along one axis that every adapter accepts.
 const MAX_GROUPS: usize = 65_535;
@@ -48,7 +52,7 @@ pub(crate) fn plan(
     binds: &Binds<'_>,
     how: How,
 ) -> Result<Plan> {
-    let How { measure, software, kernel } = how;
+    let How { measure, software, batch, kernel } = how;
     let all = kernels.shapes(gpu);
     let shapes = match kernel {
         Some(number) => all.get(number).into_iter().copied().collect(),
@@ -76,7 +80,7 @@ pub(crate) fn plan(
             let these: Vec<Option<Shape>> =
                 fitting.iter().zip(&chosen).map(|(f, c)| f.get(round).copied().or(*c)).collect();
             let dispatches = lay_out(gpu, kernels, tables, &these)?;
-            let times = times(gpu, kernels, binds, &dispatches)?;
+            let times = times(gpu, kernels, binds, &dispatches, repeats(batch))?;
             for ((tried, shapes), time) in tried.iter_mut().zip(&fitting).zip(times) {
                 tried.extend(shapes.get(round).map(|&shape| (shape, time)));
             }
@@ -179,6 +183,7 @@ pub(crate) fn times(
     kernels: &Kernels,
     binds: &Binds<'_>,
     dispatches: &[Dispatch],
+    repeats: usize,
 ) -> Result<Vec<u64>> {
     let count = 2 * dispatches.len() as u32;
     let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -201,7 +206,7 @@ pub(crate) fn times(
                     end_of_pass_write_index: Some(2 * i as u32 + 1),
                 }),
             });
-            for _ in 0..REPEATS {
+            for _ in 0..repeats {
                 record(kernels, binds.conv, binds.pool, dispatch, &mut pass);
             }
         }

@@ -45,8 +45,10 @@ impl GpuNetwork {
         }
         let binds = tune::Binds { conv: &self.conv_bind, pool: &self.pool_bind };
         let period = f64::from(self.gpu.queue.get_timestamp_period());
-        let ticks = tune::times(&self.gpu, &self.kernels, &binds, &self.dispatches)?;
-        let one = |t: u64| Duration::from_nanos((t as f64 * period / tune::REPEATS as f64) as u64);
+        let ticks =
+            tune::times(&self.gpu, &self.kernels, &binds, &self.dispatches, tune::repeats(self.batch))?;
+        let one =
+            |t: u64| Duration::from_nanos((t as f64 * period / tune::repeats(self.batch) as f64) as u64);
         Ok(ticks.into_iter().map(one).collect())
     }
 
@@ -54,7 +56,7 @@ impl GpuNetwork {
     /// words and their GPU times. Empty without it.
     #[must_use]
     pub fn tried(&self) -> Vec<Vec<(String, Duration)>> {
-        let period = f64::from(self.gpu.queue.get_timestamp_period()) / tune::REPEATS as f64;
+        let period = f64::from(self.gpu.queue.get_timestamp_period()) / tune::repeats(self.batch) as f64;
         let one = |&(shape, ticks): &(Shape, u64)| {
             (shape.to_string(), Duration::from_nanos((ticks as f64 * period) as u64))
         };

@@ -175,7 +175,7 @@ impl GpuNetwork {
         let software = opened.summary.kind == "software";
         let tune::Plan { dispatches, tried } = {
             let timing = tune::Binds { conv: &conv_bind, pool: &pool_bind };
-            let how = tune::How { measure: options.tune, software, kernel: options.kernel };
+            let how = tune::How { measure: options.tune, software, batch, kernel: options.kernel };
             tune::plan(&gpu, &mut kernels, &tables, &timing, how)?
         };
         let copiers = match options.copy_threads {
