@@ -192,20 +192,22 @@ impl Bench<'_> {
         }))
     }
 
-    /// The map that differs most from the CPU's, in units of its own root mean square.
+    /// The batch's last picture: the map that differs most from the CPU's, in units of its own root mean square.
     fn check(&self, options: &GpuOptions) -> Result<Value, Error> {
         let mut options = options.clone();
-        (options.inspect, options.batch) = (true, 1);
+        options.inspect = true;
         let mut network = self.network(&options)?;
         let rgb: Vec<u8> = self.pixels.iter().copied().take(self.height * self.width * 3).collect();
         let frame = Frame::packed(&rgb, self.width, self.height, PixelFormat::Rgb);
-        network.detect(&[frame], &View::default(), &THRESHOLDS)?;
+        network.detect(&vec![frame; options.batch], &View::default(), &THRESHOLDS)?;
         let wanted = reference::run(self.model, &rgb, self.height, self.width, reference::exact);
         let values = &self.model.graph().values;
         let mut worst = (0.0, "");
         let mut compared = 0;
         // The first value is the picture itself.
-        for ((got, wanted), value) in network.feature_maps(0)?.iter().zip(&wanted).zip(values).skip(1) {
+        for ((got, wanted), value) in
+            network.feature_maps(options.batch - 1)?.iter().zip(&wanted).zip(values).skip(1)
+        {
             let Some(got) = got else { continue };
             let rms = (wanted.data.iter().map(|v| v * v).sum::<f32>() / wanted.data.len() as f32).sqrt();
             let error = got.data.iter().zip(&wanted.data).map(|(a, b)| (a - b).abs() / rms);

@@ -22,56 +22,54 @@ const DECODE: &str = include_str!("shaders/decode.wgsl");
 /// Threads of a team of the vector kernel.
 const VECTOR_TEAM: usize = 64;
 
-/// Shapes of the staging matrix kernel: teams, of them across, rows, columns, depth, ahead.
+/// Shapes of the staging matrix kernel: teams, of them across, rows, columns, depth, and 1 where weights are staged too.
 const STAGED_SHAPES: &[[usize; 6]] = &[
-    [4, 1, 4, 4, 2, 3],
-    [4, 1, 4, 4, 2, 1],
-    [8, 1, 2, 4, 2, 3],
-    [8, 2, 4, 4, 2, 3],
-    [8, 2, 2, 4, 2, 3],
-    [4, 1, 2, 4, 4, 3],
-    [4, 1, 2, 4, 2, 3],
+    [4, 1, 4, 4, 1, 1],
+    [8, 1, 2, 4, 1, 1],
+    [8, 1, 2, 4, 2, 0],
+    [8, 2, 4, 2, 1, 1],
+    [4, 2, 4, 4, 2, 0],
+    [4, 2, 4, 4, 2, 1],
+    [4, 1, 2, 4, 1, 0],
+    [4, 1, 2, 4, 1, 1],
     [4, 1, 2, 4, 2, 1],
-    [4, 1, 2, 4, 1, 3],
-    [4, 2, 4, 4, 2, 3],
-    [4, 2, 4, 2, 2, 3],
-    [4, 2, 2, 4, 2, 3],
-    [4, 2, 2, 2, 4, 3],
-    [4, 2, 2, 2, 2, 3],
-    [8, 2, 2, 2, 2, 3],
-    [4, 1, 4, 2, 2, 3],
-    [4, 1, 4, 2, 1, 3],
-    [8, 1, 4, 1, 1, 3],
-    [4, 1, 4, 1, 1, 3],
-    [4, 1, 2, 2, 2, 3],
-    [4, 1, 2, 2, 1, 3],
-    [4, 1, 1, 4, 4, 3],
+    [4, 1, 2, 4, 4, 1],
+    [4, 2, 4, 2, 1, 1],
+    [4, 2, 4, 2, 2, 1],
+    [4, 2, 2, 4, 2, 0],
+    [4, 2, 2, 4, 1, 1],
+    [4, 2, 2, 4, 2, 1],
+    [4, 2, 2, 2, 4, 0],
+    [4, 2, 2, 2, 2, 0],
+    [4, 2, 2, 2, 1, 1],
+    [4, 2, 2, 2, 2, 1],
+    [4, 2, 2, 2, 4, 1],
+    [4, 1, 4, 2, 1, 1],
+    [4, 1, 4, 2, 2, 1],
+    [4, 1, 2, 2, 1, 0],
+    [4, 1, 2, 2, 1, 1],
+    [4, 1, 2, 2, 2, 1],
+    [8, 1, 2, 1, 1, 1],
+    [4, 1, 4, 1, 1, 1],
+    [4, 1, 2, 1, 1, 1],
 ];
+
+/// Shapes of the staging matrix kernel for the picture: teams, rows, columns.
+const PICTURE_SHAPES: &[[usize; 3]] = &[[8, 2, 1], [4, 4, 1], [4, 2, 1], [4, 1, 1], [4, 2, 2]];
 
 /// Shapes of the matrix kernel that reads the maps: teams, split, rows, columns, ahead; the least split ones first.
 const DIRECT_SHAPES: &[[usize; 5]] = &[
-    [2, 1, 4, 4, 1],
     [4, 1, 2, 4, 1],
     [4, 1, 2, 2, 1],
     [4, 1, 2, 2, 3],
-    [4, 1, 4, 1, 1],
-    [4, 1, 4, 1, 3],
     [4, 1, 1, 2, 5],
-    [4, 2, 2, 2, 5],
     [4, 2, 1, 2, 5],
-    [4, 4, 2, 2, 5],
     [4, 4, 1, 2, 5],
     [4, 4, 1, 2, 9],
-    [8, 4, 1, 2, 5],
     [8, 8, 2, 2, 1],
-    [8, 8, 2, 2, 5],
     [8, 8, 1, 2, 3],
-    [8, 8, 1, 2, 5],
     [8, 8, 1, 2, 9],
     [8, 8, 1, 1, 5],
-    [16, 16, 1, 2, 3],
-    [16, 16, 1, 2, 5],
-    [16, 16, 1, 1, 5],
 ];
 
 /// What a binding is to a shader.
@@ -161,10 +159,10 @@ impl Kernels {
         all.into_iter().filter(fits).collect()
     }
 
-    /// A staging shape with room for this many cells, or `None` where they exceed the device's workgroup memory.
-    pub(crate) fn fitted(&self, gpu: &Gpu, shape: Shape, cells: usize) -> Option<Shape> {
+    /// A staging shape, its room rounded up, or `None` where it exceeds the device's workgroup memory.
+    pub(crate) fn fitted(&self, gpu: &Gpu, shape: Shape) -> Option<Shape> {
         // In coarse steps: each size is a pipeline of its own.
-        let shape = Shape { staged: cells.next_multiple_of(32), ..shape };
+        let shape = Shape { staged: shape.staged.next_multiple_of(32), ..shape };
         let most = gpu.limits.max_compute_workgroup_storage_size as usize;
         (self.workgroup_bytes(shape) <= most).then_some(shape)
     }
@@ -181,8 +179,11 @@ impl Kernels {
         let places = shape.fragments() * BLOCK * 8;
         match (self.arithmetic, shape.depth) {
             (Arithmetic::Matrix, 0) => shape.teams * shape.rows * BLOCK * line + places,
-            (Arithmetic::Matrix, depth) => {
-                shape.staged * ((depth * 4 + 2) * 8 + 4) + shape.teams * BLOCK * line + places
+            (Arithmetic::Matrix, _) => {
+                shape.staged * (cell_vectors(shape) * 8 + 4)
+                    + kernel_vectors(shape) * 8
+                    + shape.teams * BLOCK * line
+                    + places
             }
             _ => vector_partials(shape) * 16,
         }
@@ -211,30 +212,38 @@ impl Kernels {
 
 /// Every shape of the convolution kernel, staging ones first, then those that split the steps least.
 fn all_shapes(arithmetic: Arithmetic) -> Vec<Shape> {
-    let shape = |teams, split, across, rows, columns, depth, ahead| Shape {
+    let direct = |teams, split, rows, columns, ahead| Shape {
         teams,
         split,
         rows,
         columns,
-        across,
-        depth,
+        across: 1,
+        depth: 0,
         ahead,
         staged: 0,
+        weighed: false,
+        taps: 0,
+        picture: false,
     };
-    match arithmetic {
-        Arithmetic::Matrix => {
-            STAGED_SHAPES
-                .iter()
-                .map(|&[teams, across, rows, columns, depth, ahead]| {
-                    shape(teams, 1, across, rows, columns, depth, ahead)
-                })
-                .chain(DIRECT_SHAPES.iter().map(|&[teams, split, rows, columns, ahead]| {
-                    shape(teams, split, 1, rows, columns, 0, ahead)
-                }))
-                .collect()
-        }
-        _ => [1, 2, 4, 8].iter().map(|&split| shape(split, split, 1, 2, 2, 0, 1)).collect(),
+    if arithmetic != Arithmetic::Matrix {
+        return [1, 2, 4, 8].iter().map(|&split| direct(split, split, 2, 2, 1)).collect();
     }
+    let staged = STAGED_SHAPES.iter().map(|&[teams, across, rows, columns, depth, weighed]| Shape {
+        across,
+        depth,
+        weighed: weighed == 1,
+        ..direct(teams, 1, rows, columns, 1)
+    });
+    let picture = PICTURE_SHAPES.iter().map(|&[teams, rows, columns]| Shape {
+        depth: 1,
+        weighed: true,
+        picture: true,
+        ..direct(teams, 1, rows, columns, 1)
+    });
+    let reading = DIRECT_SHAPES
+        .iter()
+        .map(|&[teams, split, rows, columns, ahead]| direct(teams, split, rows, columns, ahead));
+    picture.chain(staged).chain(reading).collect()
 }
 
 fn threads(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> usize {
@@ -245,15 +254,26 @@ fn threads(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> usize {
 fn conv_text(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> String {
     let threads = threads(arithmetic, matrix, shape);
     let (constants, body) = if arithmetic == Arithmetic::Matrix {
-        let Shape { teams, split, rows, columns, across, depth, ahead, staged } = shape;
-        let passed = passed(shape);
-        let lanes = matrix.lanes;
-        let constants = format!(
-            "const LANES: u32 = {lanes}u;\nconst TEAMS: u32 = {teams}u;\nconst THREADS: u32 = {threads}u;\n\
-                     const SPLIT: u32 = {split}u;\nconst ROWS: u32 = {rows}u;\nconst COLUMNS: u32 = {columns}u;\n\
-                     const ACROSS: u32 = {across}u;\nconst DEPTH: u32 = {depth}u;\nconst AHEAD: u32 = {ahead}u;\n\
-                     const PASSED: u32 = {passed}u;\nconst STAGED: u32 = {staged}u;\n"
-        );
+        let numbers = [
+            ("LANES", matrix.lanes as usize),
+            ("TEAMS", shape.teams),
+            ("THREADS", threads),
+            ("SPLIT", shape.split),
+            ("ROWS", shape.rows),
+            ("COLUMNS", shape.columns),
+            ("ACROSS", shape.across),
+            ("DEPTH", shape.depth),
+            ("AHEAD", shape.ahead),
+            ("PASSED", passed(shape)),
+            ("STAGED", shape.staged),
+            ("CELL", cell_vectors(shape)),
+            ("BESIDE", if shape.picture { 1 } else { shape.depth * 4 }),
+            ("KERNEL", kernel_vectors(shape).max(1)),
+        ];
+        let numbers = numbers.map(|(name, number)| format!("const {name}: u32 = {number}u;\n")).concat();
+        let choices = [("WEIGHED", shape.weighed), ("PICTURE", shape.picture)];
+        let choices = choices.map(|(name, choice)| format!("const {name}: bool = {choice};\n")).concat();
+        let constants = numbers + &choices;
         (constants, matrix_body(shape, matrix.side as usize))
     } else {
         let constants = format!(
@@ -273,7 +293,22 @@ fn vector_partials(shape: Shape) -> usize {
 
 /// Blocks of a team's line of sums that pass through workgroup memory at a time.
 fn passed(shape: Shape) -> usize {
-    if shape.depth > 0 { shape.columns.min(2) } else { shape.columns }
+    match shape.depth {
+        0 => shape.columns,
+        // Staged weights leave little room.
+        _ if shape.weighed => 1,
+        _ => shape.columns.min(2),
+    }
+}
+
+/// Vectors of four of a staged cell.
+fn cell_vectors(shape: Shape) -> usize {
+    if shape.picture { 1 } else { shape.depth * 4 + 2 }
+}
+
+/// Vectors of four of the staged weights.
+fn kernel_vectors(shape: Shape) -> usize {
+    if shape.weighed { shape.columns * shape.across * BLOCK * (shape.depth * shape.taps * 4 + 2) } else { 0 }
 }
 
 /// Writes out the lines of the matrix kernels that depend on the number of accumulators and on the side of the hardware's
@@ -330,7 +365,7 @@ impl MatrixLines {
         let block = format!("min({first_block} + {}u, job.output_blocks - 1u)", j / self.parts);
         let within = j % self.parts * self.side * BLOCK + k * self.side;
         let b = self.matrix("f16", "B");
-        format!("let {name} = coopLoad<{b}>(&weights[{w} + {block} * 256u + {within}u], 16u);\n")
+        format!("let {name} = coopLoad<{b}>(&weights[({w} + {block} * 256u + {within}u) / 4u], 4u);\n")
     }
 
     fn store(&self, i: usize, j: usize, row: usize, column: usize) -> String {
@@ -383,8 +418,19 @@ impl MatrixLines {
                 let at = format!("at + {fragment}u * apart * CELL + {within}u * next + {}u", k * side / 4);
                 format!("let a{k}_{i} = coopLoadT<{a}>(&staged[{at}], next);\n")
             };
+            let weights = |k: usize, j: usize| {
+                if !self.shape.weighed {
+                    return self.weights(&format!("b{k}_{j}"), "w", "block", k, j);
+                }
+                let b = self.matrix("f16", "B");
+                let channel = format!("(column + {}u)", j * side);
+                format!(
+                    "let b{k}_{j} = coopLoad<{b}>(&kernel[{channel} * pitch + step * 4u + {}u], pitch);\n",
+                    k * side / 4
+                )
+            };
             let products = repeat(parts, |k| {
-                repeat(self.columns(), |j| self.weights(&format!("b{k}_{j}"), "w", "block", k, j))
+                repeat(self.columns(), |j| weights(k, j))
                     + &repeat(self.rows(), |i| cells(k, i))
                     + &self.each(0..self.rows(), |i, j| {
                         format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n")
@@ -392,7 +438,8 @@ impl MatrixLines {
             });
             format!(
                 "{{\nlet at = top + (y * strip + {x}) * CELL + d * 4u;\n\
-                 let w = job.weights + ((chunk + d) * taps + y * job.side + {x}) * job.output_blocks * 256u;\n\
+                 let step = d * taps + y * across + {x};\n\
+                 let w = job.weights + (chunk * taps + step) * job.output_blocks * 256u;\n\
                  {products}}}\n"
             )
         };
@@ -401,13 +448,13 @@ impl MatrixLines {
                 "for (var d = 0u; d < depth; d++) {{\nfor (var y = 0u; y < job.side; y++) {{\n{row}}}\n}}\n"
             )
         };
-        let one_by_one = format!("for (var x = 0u; x < job.side; x++) {{\n{}}}\n", tap("x"));
-        let products = if self.shape.ahead == 1 {
-            all(one_by_one)
-        } else {
-            // A row of three taps without a branch between them.
-            let three = all(["0u", "1u", "2u"].map(tap).concat());
-            format!("if (job.side == 3u) {{\n{three}}} else {{\n{}}}\n", all(one_by_one))
+        let one = all(tap("0u"));
+        // A row of three taps without a branch between them.
+        let three = all(["0u", "1u", "2u"].map(tap).concat());
+        let products = match (self.shape.picture, self.shape.taps) {
+            (false, 0) => String::new(),
+            (true, _) | (_, 1) => one,
+            _ => format!("if (job.side == 3u) {{\n{three}}} else {{\n{one}}}\n"),
         };
         let passed = passed(self.shape);
         let stores = repeat(self.shape.rows, |fragment| {
@@ -430,14 +477,12 @@ impl MatrixLines {
     }
 }
 
-/// The shaders' own names for the number type of feature maps, and for what they read weights in. Directives must stand first.
+/// The shaders' own name for the number type of feature maps and weights. Directives must stand first.
 fn real_types(arithmetic: Arithmetic) -> String {
     match arithmetic {
-        Arithmetic::Matrix => {
-            "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\nalias packed = f16;\n"
-        }
-        Arithmetic::F16 => "enable f16;\nalias real = f16;\nalias packed = vec4<f16>;\n",
-        _ => "alias real = f32;\nalias packed = vec4<f32>;\n",
+        Arithmetic::Matrix => "enable f16;\nenable wgpu_cooperative_matrix;\nalias real = f16;\n",
+        Arithmetic::F16 => "enable f16;\nalias real = f16;\n",
+        _ => "alias real = f32;\n",
     }
     .to_owned()
 }
@@ -525,7 +570,8 @@ mod tests {
             texts.push((format!("pool {arithmetic:?}"), real(arithmetic, POOL)));
             for (lanes, side) in [(32, 16), (8, 8)] {
                 for shape in all_shapes(arithmetic) {
-                    let shape = Shape { staged: if shape.depth > 0 { 64 } else { 0 }, ..shape };
+                    let shape =
+                        Shape { staged: 64 * shape.depth.min(1), taps: 9 * shape.depth.min(1), ..shape };
                     let text = conv_text(arithmetic, MatrixUnit { lanes, side }, shape);
                     texts.push((format!("{shape} with matrices of {side} {arithmetic:?}"), text));
                 }

@@ -98,9 +98,11 @@ fn fitted(gpu: &Gpu, kernels: &Kernels, stage: &Stage, tables: &Tables, shape: S
     if shape.depth == 0 {
         return Some(shape);
     }
-    let cells = tables.conv_jobs[jobs.clone()].iter().map(|job| job.staged_cells(shape));
-    let most = cells.collect::<Option<Vec<_>>>()?.into_iter().max()?;
-    kernels.fitted(gpu, shape, most)
+    let fits: Vec<Shape> =
+        tables.conv_jobs[jobs.clone()].iter().map(|job| job.fit(shape)).collect::<Option<_>>()?;
+    let most = |f: fn(&Shape) -> usize| fits.iter().map(f).max().unwrap_or(0);
+    let shape = Shape { staged: most(|s| s.staged), taps: most(|s| s.taps), ..shape };
+    kernels.fitted(gpu, shape)
 }
 
 /// Splits the steps only where there are too few tiles to fill the machine.

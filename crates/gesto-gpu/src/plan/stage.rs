@@ -49,7 +49,7 @@ pub(crate) struct ConvJob {
     doubled_image: u32,
     /// Fragments that cover every cell once.
     fragments: u32,
-    /// Rows and columns of the kernel: 1 or 3. 0: the picture, which has steps of its own kind.
+    /// Rows of the kernel, 1 or 3; also its columns, except that the picture's steps are whole rows.
     side: u32,
     /// Sixteens of input channels.
     chunks: u32,
@@ -94,6 +94,12 @@ pub(crate) struct Shape {
     pub(crate) ahead: usize,
     /// Cells for which a staging workgroup has room.
     pub(crate) staged: usize,
+    /// Whether weights are staged too.
+    pub(crate) weighed: bool,
+    /// Taps of the kernel, for which staged weights have room.
+    pub(crate) taps: usize,
+    /// It reads the picture.
+    pub(crate) picture: bool,
 }
 
 impl Shape {
@@ -126,6 +132,9 @@ impl fmt::Display for Shape {
                 self.staged,
                 16 * self.depth
             )?;
+            if self.weighed {
+                write!(f, " with their weights")?;
+            }
         }
         Ok(())
     }
@@ -155,6 +164,9 @@ pub(crate) struct Tables {
     pub(crate) macs: Vec<u64>,
 }
 
+/// Pictures in a batch from which on layers of unlike kinds are dispatched one kind after the other.
+const MANY: usize = 8;
+
 pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: BlockOrder) -> Result<Tables> {
     let mut t = Tables {
         conv_jobs: Vec::new(),
@@ -171,14 +183,23 @@ pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: Bloc
     let widest = lowered.convs.iter().map(|n| model.graph().conv(n.conv).out_channels).max().unwrap_or(0);
     t.weights.resize(widest.next_multiple_of(BLOCK) * BLOCK, 0.0);
     for depth in 1..=deepest.unwrap_or(0) {
-        let first = t.conv_jobs.len();
         let mut level: Vec<&ConvNode> = lowered.convs.iter().filter(|n| n.depth == depth).collect();
         // Longest first, so that the dispatch does not end on a straggler.
         level.sort_by_key(|n| std::cmp::Reverse(model.graph().conv(n.conv).macs_per_cell()));
-        for node in level {
-            conv_job(&mut t, model, node, batch, order)?;
-        }
-        if t.conv_jobs.len() > first {
+        // One kernel for all of them saves a barrier; one for each kind is faster, which many cells repay.
+        let kind = |node: &ConvNode| {
+            let conv = model.graph().conv(node.conv);
+            (batch >= MANY).then_some((conv.kernel, conv.stride))
+        };
+        while let Some(first) = level.first() {
+            let wanted = kind(first);
+            let (these, others) = level.into_iter().partition(|node| kind(node) == wanted);
+            level = others;
+            let first = t.conv_jobs.len();
+            let these: Vec<&ConvNode> = these;
+            for node in these {
+                conv_job(&mut t, model, node, batch, order)?;
+            }
             t.stages.push(Stage::Convs { jobs: first..t.conv_jobs.len() });
         }
         let first = t.pool_jobs.len();
@@ -216,8 +237,12 @@ fn conv_job(t: &mut Tables, model: &Model, node: &ConvNode, batch: usize, order:
         bias: small(t.bias.len())?,
         silu: u32::from(conv.activation == Activation::Silu),
         stride: small(conv.stride)?,
-        side: if input.pitch < BLOCK { 0 } else { small(conv.kernel)? },
-        chunks: small(packed.steps.len() / (conv.kernel * conv.kernel))?,
+        side: small(conv.kernel)?,
+        chunks: if input.pitch < BLOCK {
+            1
+        } else {
+            small(packed.steps.len() / (conv.kernel * conv.kernel))?
+        },
         in_row: small(input.row)?,
         in_image: small(input.image())?,
         pictures: small(batch)?,
@@ -319,11 +344,17 @@ impl ConvJob {
         })
     }
 
+    /// It reads the picture.
+    fn picture(&self) -> bool {
+        self.steps == self.side && self.side > 1
+    }
+
     /// Staged cells from one row of the kernel to the next.
     fn strip(&self, shape: Shape) -> usize {
         let [side, stride, in_row] = [self.side, self.stride, self.in_row].map(|n| n as usize);
-        if side == 0 {
-            return 0;
+        if self.picture() {
+            // A run of four pixels for each output cell.
+            return 15 * stride + 4;
         }
         if self.fragments_in_row != 0 {
             return 15 * stride + side;
@@ -332,14 +363,18 @@ impl ConvJob {
         in_row.min(shape.fragments() * FRAGMENT + side - 1)
     }
 
-    /// Cells that a workgroup stages; none where the job cannot be staged.
-    pub(crate) fn staged_cells(&self, shape: Shape) -> Option<usize> {
+    /// The staging shape with as much room as the job needs, or `None` where it is not for this kind of job.
+    pub(crate) fn fit(&self, shape: Shape) -> Option<Shape> {
         let (side, strip) = (self.side as usize, self.strip(shape));
-        match (side, self.fragments_in_row) {
-            (0, _) => None,
-            (_, 0) => Some((side - 1) * strip + shape.fragments() * FRAGMENT + side - 1),
-            _ => Some(shape.fragments() * side * strip),
+        if shape.picture != self.picture() {
+            return None;
         }
+        let staged = match self.fragments_in_row {
+            0 if shape.picture => return None,
+            0 => (side - 1) * strip + shape.fragments() * FRAGMENT + side - 1,
+            _ => shape.fragments() * side * strip,
+        };
+        Some(Shape { staged, taps: if shape.picture { side } else { side * side }, ..shape })
     }
 }
 

@@ -6,7 +6,7 @@ struct Step {
 }
 
 @group(0) @binding(0) var<storage, read_write> maps: array<vec4<real>>;
-@group(0) @binding(1) var<storage, read> weights: array<packed>;
+@group(0) @binding(1) var<storage, read> weights: array<vec4<real>>;
 @group(0) @binding(2) var<storage, read> biases: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> raw: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> jobs: array<Job>;
