@@ -1,12 +1,14 @@
 //! `gesto bench resize`: every way to resize alone, from a camera's frame in memory to the network's input.
 
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use gesto::preprocess::Mapping;
 use gesto::stages::Stages;
 use gesto::{Detector, Fit, Frame, PixelFormat, Resize};
 use serde::Serialize;
@@ -18,7 +20,8 @@ use crate::values::{FrameSize, Size};
 /// Time every way to resize alone, on the processor
 ///
 /// Frames are BGRA of 8 bits in memory, noise in them: no way's time depends on the pixels. The way `fused` has no time of
-/// its own inside the network; its samples are timed as a pass.
+/// its own inside the network; its samples are timed as a pass. The first line of a frame is the floor of a bilinear resize on
+/// one core: reading the rows that it needs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Network input; both sides are multiples of 32
@@ -81,6 +84,20 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     for size in &args.frame {
         let bytes = noise(size.height * size.width * 4);
         let frame = Frame::new(PixelFormat::Bgra8, &bytes, size.width as u32, size.height as u32)?;
+        if table {
+            let (bytes_read, time) = reading(args, &frame, &bytes);
+            println!(
+                "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>14} {:.1} MB, {:.0} GB/s",
+                "(its bytes)",
+                format!("{}x{}", size.height, size.width),
+                args.size.to_string(),
+                1,
+                time.as_secs_f64() * 1e6,
+                "",
+                bytes_read as f64 * 1e-6,
+                bytes_read as f64 / time.as_secs_f64() * 1e-9
+            );
+        }
         for &resize in &ways {
             if let Err(why) = resize.check() {
                 console.note(format!("{resize} skipped: {why}"));
@@ -131,6 +148,31 @@ fn times(args: &Args, resize: Resize, threads: usize, frame: &Frame<'_>) -> gest
     let mut times: Vec<_> = (0..args.frames).map(|_| stages.resize(frame)).collect();
     times.sort();
     Ok(times)
+}
+
+/// The floor of a bilinear resize on one core: reading the rows that it needs, and nothing else. Bytes, and the median time.
+fn reading(args: &Args, frame: &Frame<'_>, bytes: &[u8]) -> (usize, Duration) {
+    let mapping = Mapping::new(frame, args.fit.into(), args.size.height as u32, args.size.width as u32);
+    let (from, to) = (f64::from(frame.height()), f64::from(mapping.target()[3]));
+    let mut rows: Vec<usize> = (0..mapping.target()[3])
+        .map(|y| (((f64::from(y) + 0.5) * from / to - 0.5).max(0.0)) as usize)
+        .flat_map(|first| [first, (first + 1).min(frame.height() as usize - 1)])
+        .collect();
+    rows.dedup();
+    let stride = 4 * frame.width() as usize;
+    let mut times: Vec<Duration> = (0..args.frames)
+        .map(|_| {
+            let start = Instant::now();
+            let sum = rows.iter().fold(0_u64, |sum, &y| {
+                let words = bytes[y * stride..(y + 1) * stride].as_chunks::<8>().0;
+                words.iter().fold(sum, |sum, &word| sum.wrapping_add(u64::from_le_bytes(word)))
+            });
+            black_box(sum);
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    (rows.len() * stride, times[times.len() / 2])
 }
 
 fn noise(len: usize) -> Vec<u8> {

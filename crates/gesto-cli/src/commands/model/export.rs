@@ -42,7 +42,7 @@ pub(crate) struct Args {
     resize: Option<ResizeArg>,
 
     /// Frame to resize from
-    #[arg(long, value_name = "HxW", requires = "resize")]
+    #[arg(long, visible_alias = "frame", value_name = "HxW", requires = "resize")]
     source: Option<FrameSize>,
 
     /// How the frame is fitted to the network input
@@ -54,10 +54,13 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ResizeArg {
     /// The standard's own bilinear resize
+    #[value(aliases = ["graph-bilinear", "one-model"])]
     Bilinear,
     /// Nearest pixel, picked by index along each axis
+    #[value(alias = "graph-gather")]
     Gather,
     /// Averages of whole blocks of pixels, by a strided convolution
+    #[value(alias = "graph-conv")]
     Conv,
 }
 
