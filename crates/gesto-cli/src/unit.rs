@@ -26,6 +26,10 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_name = "WHERE")]
     pub(crate) post: Option<PostProcessing>,
 
+    /// Try the variants of a GPU's kernels at the start, and keep the fastest
+    #[arg(long)]
+    pub(crate) tune: bool,
+
     /// ONNX Runtime's library for units ort [default: what ORT_DYLIB_PATH names, else beside the program or in the
     /// usual folders]
     #[arg(long, value_name = "FILE")]
@@ -35,7 +39,7 @@ pub(crate) struct UnitArgs {
 impl UnitArgs {
     /// Settings with what the flags say.
     pub(crate) fn apply(&self, mut builder: DetectorBuilder) -> DetectorBuilder {
-        builder = builder.unit(self.unit.clone());
+        builder = builder.unit(self.unit.clone()).tune(self.tune);
         if let Some(other) = &self.unit_fallback {
             builder = builder.unit_fallback(other.clone());
         }

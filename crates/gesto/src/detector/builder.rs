@@ -46,6 +46,7 @@ pub struct DetectorBuilder {
     pub(super) unit_fallback: Option<Unit>,
     post_processing: Option<PostProcessing>,
     ort_library: Option<PathBuf>,
+    tune: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +76,7 @@ impl Default for DetectorBuilder {
             unit_fallback: None,
             post_processing: None,
             ort_library: None,
+            tune: false,
         }
     }
 }
@@ -200,6 +202,14 @@ impl DetectorBuilder {
     #[must_use]
     pub fn ort_library(mut self, file: impl AsRef<Path>) -> Self {
         self.ort_library = Some(file.as_ref().to_owned());
+        self
+    }
+
+    /// Try the variants of a graphics processor's kernels when the detector is built, and keep the fastest of each. Takes
+    /// a moment; without it a rule of thumb chooses. Other units, and adapters that are software, take no notice.
+    #[must_use]
+    pub fn tune(mut self, tune: bool) -> Self {
+        self.tune = tune;
         self
     }
 
@@ -339,6 +349,7 @@ impl DetectorBuilder {
             Adapter::Named(name) => AdapterChoice::Named(name.clone()),
             Adapter::Number(number) => AdapterChoice::Number(*number),
         };
+        options.tune = self.tune;
         options.in_flight = IN_FLIGHT;
         // One core copies a frame's rows about as fast as the bus takes them; more than four gain nothing.
         options.copy_threads = self.thread_count().clamp(1, 4);

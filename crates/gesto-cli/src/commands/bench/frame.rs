@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use anyhow::Context;
-use gesto::{Frame, PixelFormat};
+use gesto::{Frame, Orientation, PixelFormat, Plane};
+use gesto_engine::picture::Picture;
 
 /// A webcam frame with two people, one of them showing a gesture, at 320 x 224. Boxes and keypoints are computed only
 /// around what is found, so the picture matters.
@@ -44,6 +45,13 @@ impl CameraFrame {
 
     pub(super) fn frame(&self) -> gesto::Result<Frame<'_>> {
         Frame::new(PixelFormat::Bgra8, &self.bytes, Self::WIDTH, Self::HEIGHT)
+    }
+
+    /// The same for the engine's own layers.
+    pub(super) fn picture(&self) -> gesto_engine::Result<Picture<'_>> {
+        let plane = Plane { data: &self.bytes, stride: 4 * Self::WIDTH as usize };
+        let planes = [plane, Plane::default()];
+        Picture::new(PixelFormat::Bgra8, Self::WIDTH, Self::HEIGHT, planes, Orientation::default())
     }
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::Console;
+use crate::unit;
 use crate::values::Size;
 use crate::weights;
 
@@ -113,23 +114,28 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
     Ok(if nothing { ExitCode::from(crate::EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
-fn measure(args: &Args, camera: &CameraFrame, unit: &Unit, size: Size) -> anyhow::Result<Line> {
+fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyhow::Result<Line> {
+    let adapter = match chosen {
+        Unit::Gpu(adapter) => adapter.clone(),
+        _ => Adapter::default(),
+    };
     let mut builder = Detector::builder()
         .model(weights::load(args.model.as_deref())?)
-        .unit(unit.clone())
+        .unit(chosen.clone())
         .size(size.height, size.width)
         .fit(Fit::Stretch)
+        .tune(unit::software_adapter(&adapter).is_none())
         .threads(args.threads.into());
     if let Some(library) = &args.ort_library {
         builder = builder.ort_library(library);
     }
-    let (unit, size) = (unit.to_string(), size.to_string());
+    let (name, size) = (chosen.to_string(), size.to_string());
     let mut detector = match builder.build() {
         Ok(detector) => detector,
         Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
             let skipped = Some(error.to_string());
             return Ok(Line {
-                unit,
+                unit: name,
                 size,
                 stages: Vec::new(),
                 total_p50_ms: None,
@@ -165,7 +171,7 @@ fn measure(args: &Args, camera: &CameraFrame, unit: &Unit, size: Size) -> anyhow
     let stages = stages.collect();
     let [.., total] = &samples;
     let (p50, p99) = (total.percentile_ms(0.5), total.percentile_ms(0.99));
-    Ok(Line { unit, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
+    Ok(Line { unit: name, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
 }
 
 /// Characters of a time line.

@@ -1,12 +1,12 @@
-//! Bars of the seed's frames a second beside ours, as an SVG picture with a logarithmic axis.
+//! Bars of the seed's frames a second beside ours, with a logarithmic axis, as SVG or PNG.
 
+use gesto_eval::charts::Font;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::Row;
 
-type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 const FONT: &str = "sans-serif";
@@ -24,17 +24,35 @@ const TOP: i32 = 64;
 /// The axis begins at ten frames a second.
 const FIRST_DECADE: f64 = 1.0;
 
-pub(super) fn draw(title: &str, rows: &[Row]) -> anyhow::Result<String> {
-    let mut svg = String::new();
-    let height = TOP + ROW * rows.len() as i32 + 16;
-    {
-        let canvas = SVGBackend::with_string(&mut svg, (WIDTH as u32, height as u32)).into_drawing_area();
-        paint(&canvas, title, rows).map_err(|why| anyhow::anyhow!("the chart could not be drawn: {why}"))?;
+/// The bytes of a picture file: PNG if so asked, SVG otherwise.
+pub(super) fn draw(title: &str, rows: &[Row], png: bool) -> anyhow::Result<Vec<u8>> {
+    // Registers the typeface with the drawing library.
+    Font::new(gesto_media::draw::FONT)?;
+    let size = (WIDTH as u32, (TOP + ROW * rows.len() as i32 + 16) as u32);
+    let failed = |why: Box<dyn std::error::Error>| anyhow::anyhow!("the chart could not be drawn: {why}");
+    if png {
+        let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
+        let canvas = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+        paint(&canvas, title, rows).map_err(failed)?;
+        drop(canvas);
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&pixels)?;
+        writer.finish()?;
+        return Ok(file);
     }
-    Ok(svg)
+    let mut svg = String::new();
+    paint(&SVGBackend::with_string(&mut svg, size).into_drawing_area(), title, rows).map_err(failed)?;
+    Ok(svg.into_bytes())
 }
 
-fn paint(canvas: &Canvas<'_>, title: &str, rows: &[Row]) -> Drawn {
+fn paint<B: DrawingBackend>(canvas: &DrawingArea<B, Shift>, title: &str, rows: &[Row]) -> Drawn
+where
+    B::ErrorType: 'static,
+{
     canvas.fill(&WHITE)?;
     let style =
         |size: i32, h: HPos| TextStyle::from((FONT, size)).color(&BLACK).pos(Pos::new(h, VPos::Center));
@@ -100,10 +118,16 @@ mod tests {
             seed_fps: Some(600.0),
             skipped: None,
         };
-        let svg = draw("title", &[row("fast", Some(123_456.0)), row("absent", None)]).unwrap();
+        let rows = [row("fast", Some(123_456.0)), row("absent", None)];
+        let svg = String::from_utf8(draw("title", &rows, false).unwrap()).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("fast") && svg.contains("123456"), "{svg}");
         assert!(svg.contains("absent") && svg.contains("not on this machine"));
         assert_eq!(svg.matches("#1F77B4").count(), 2, "one in the legend, one bar");
         assert_eq!(svg.matches("#BEBEBE").count(), 3, "one in the legend, two bars");
+        let picture = draw("title", &rows, true).unwrap();
+        let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        assert!(pixels.chunks(3).filter(|pixel| *pixel == [31, 119, 180]).count() > 500, "our bar is there");
     }
 }

@@ -1,6 +1,7 @@
 //! The experiments, as data: what runs where, which part of the way is timed, and the seed's figure.
 
 use gesto::{PostProcessing, Resize};
+use gesto_engine::resample::layers::Layers;
 
 use crate::values::Size;
 
@@ -37,6 +38,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Resize,
+    /// The resize's layers by themselves, without the network behind them.
+    Layers(Layers),
     Model,
     /// Where the resize is a part of what the model's unit runs.
     ResizeAndModel,
@@ -66,15 +69,37 @@ pub(super) fn experiments() -> Vec<Experiment> {
         (3, "resize on the CPU, nearest", Resize::CpuNearest, Place::Cpu, Part::Resize, None),
         (3, "resize on the CPU, area", Resize::CpuArea, Place::Cpu, Part::Resize, None),
         (4, "resize on the GPU, bilinear", Resize::GpuBilinear, Place::Gpu, Part::Resize, Some(600.0)),
-        (5, "resize in the graph, bilinear", Resize::GraphBilinear, Place::Cpu, Part::Resize, Some(270.0)),
-        (6, "resize in the graph, gathers", Resize::GraphGather, Place::Cpu, Part::Resize, Some(170.0)),
+        (
+            5,
+            "resize in the graph, bilinear",
+            Resize::GraphBilinear,
+            Place::Cpu,
+            Part::Layers(Layers::Bilinear),
+            Some(270.0),
+        ),
+        (
+            6,
+            "resize in the graph, gathers",
+            Resize::GraphGather,
+            Place::Cpu,
+            Part::Layers(Layers::Gather),
+            Some(170.0),
+        ),
         (
             7,
             "resize in the graph, strided convolution",
             Resize::GraphConv,
             Place::Cpu,
-            Part::Resize,
+            Part::Layers(Layers::Conv),
             Some(130.0),
+        ),
+        (
+            8,
+            "custom resize operator in the graph",
+            Resize::CustomOp,
+            Place::Cpu,
+            Part::Layers(Layers::Custom),
+            None,
         ),
         (
             8,

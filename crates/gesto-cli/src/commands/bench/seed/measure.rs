@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use gesto::unit::{Adapter, Provider};
 use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Timing, Unit};
 use gesto_engine::isa::{Detected, Wish};
+use gesto_engine::resample::layers::{Blocks, Layers, ResizeModel};
+use gesto_engine::{Network, Options};
 
 use super::experiments::{Experiment, Part, Place};
 use crate::commands::bench::frame::CameraFrame;
 use crate::commands::bench::samples::Samples;
 use crate::unit;
+use crate::values::Size;
 
 /// What all experiments of a run share.
 pub(super) struct Bench {
@@ -50,6 +53,10 @@ impl Bench {
             (Unit::Cpu, Some(isa)) => format!("cpu {isa}"),
             (unit, _) => unit.to_string(),
         };
+        if let Part::Layers(layers) = experiment.part {
+            let samples = self.time_layers(layers, experiment.size, isa)?;
+            return Ok(Figure { unit: name, outcome: Outcome::Measured(samples) });
+        }
         let mut builder = self.builder(experiment).unit(unit);
         if let Some(isa) = isa {
             builder = builder.isa(isa);
@@ -69,6 +76,7 @@ impl Bench {
             .model(self.model.clone())
             .size(experiment.size.height, experiment.size.width)
             .fit(Fit::Stretch)
+            .tune(!self.software_gpu)
             .threads(self.threads);
         if let Some(resize) = experiment.resize {
             builder = builder.resize(resize);
@@ -128,20 +136,51 @@ impl Bench {
         }
     }
 
+    /// Times the layers of a resize by themselves, on the threads of a network.
+    fn time_layers(&self, layers: Layers, size: Size, isa: Option<Isa>) -> anyhow::Result<Samples> {
+        let Size { height, width } = size;
+        let mut options = Options::default();
+        (options.threads, options.isa) = (self.threads, isa);
+        let mut network = Network::new(&self.model, height, width, &options)?;
+        let mut resize = ResizeModel::new(layers, height, width);
+        let picture = self.camera.picture()?;
+        let target = [0, 0, width as u32, height as u32];
+        let frame = [CameraFrame::WIDTH as usize, CameraFrame::HEIGHT as usize];
+        let blocks = (layers == Layers::Conv).then(|| Blocks::new(frame, [width, height], false));
+        let target = blocks.map_or(target, |blocks| blocks.target);
+        let mut tensor = Vec::new();
+        let mut one = || {
+            let started = Instant::now();
+            network.resize_by(&mut resize, &picture, target, blocks, &mut tensor);
+            started.elapsed()
+        };
+        let times = self.repeat(|| Ok(one()))?;
+        anyhow::ensure!(tensor.iter().any(|pixel| pixel[0] > 1.0), "the resized frame is black");
+        Ok(times)
+    }
+
     /// Times one part of the way, frame after frame, after a tenth as many to warm up.
     fn time(&self, mut detector: Detector, part: Part) -> anyhow::Result<Samples> {
         let frame = self.camera.frame()?;
         let mut out = Detections::default();
-        for _ in 0..self.frames.div_ceil(10).max(2) {
+        let times = self.repeat(|| {
             detector.detect_into(&frame, &mut out)?;
+            Ok(of(part, &out.timing))
+        })?;
+        anyhow::ensure!(!out.people.is_empty(), "the frame shows people, yet nobody was found");
+        Ok(times)
+    }
+
+    /// Calls `one` a tenth as often as asked to warm up, then as often as asked, within the limit.
+    fn repeat(&self, mut one: impl FnMut() -> anyhow::Result<Duration>) -> anyhow::Result<Samples> {
+        for _ in 0..self.frames.div_ceil(10).max(2) {
+            one()?;
         }
         let mut times = Vec::with_capacity(self.frames);
         let started = Instant::now();
         while times.len() < self.frames && (times.len() < 3 || started.elapsed() < self.limit) {
-            detector.detect_into(&frame, &mut out)?;
-            times.push(of(part, &out.timing));
+            times.push(one()?);
         }
-        anyhow::ensure!(!out.people.is_empty(), "the frame shows people, yet nobody was found");
         Ok(Samples::new(times))
     }
 }
@@ -153,7 +192,7 @@ fn is_matrix_unit(isa: Isa) -> bool {
 
 fn of(part: Part, timing: &Timing) -> Duration {
     match part {
-        Part::Resize => timing.resize,
+        Part::Resize | Part::Layers(_) => timing.resize,
         Part::Model => timing.model,
         Part::ResizeAndModel => timing.resize + timing.model,
         Part::PostProcessing => timing.decode + timing.nms,

@@ -6,7 +6,7 @@ mod measure;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
 
-    /// Write a bar chart (SVG)
-    #[arg(long, value_name = "FILE.svg")]
+    /// Write a bar chart: SVG, or PNG by the file's ending
+    #[arg(long, value_name = "FILE.svg|png")]
     chart: Option<PathBuf>,
 }
 
@@ -122,10 +122,7 @@ struct Report<'a> {
 const LIMIT: f64 = 3.0;
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
-    if let Some(chart) = &args.chart {
-        let svg = chart.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
-        anyhow::ensure!(svg, "--chart {}: the chart is an SVG file, named so", chart.display());
-    }
+    let chart = args.chart.as_deref().map(|path| format_of(path).map(|png| (path, png))).transpose()?;
     let bench = Bench {
         camera: CameraFrame::new()?,
         model: weights::load(args.model.as_deref())?,
@@ -161,13 +158,23 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
             fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
     }
-    if let Some(path) = &args.chart {
+    if let Some((path, png)) = chart {
         let title = format!("The seed's experiments: 1080 x 1920 BGRA frame, {} threads", args.threads);
-        fs::write(path, chart::draw(&title, &rows)?)
+        fs::write(path, chart::draw(&title, &rows, png)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
         console.detail(format!("{}: {} rows", path.display(), rows.len()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a chart's file is PNG; SVG otherwise, by its ending.
+fn format_of(path: &Path) -> anyhow::Result<bool> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("svg") => Ok(false),
+        Some("png") => Ok(true),
+        _ => anyhow::bail!("--chart {}: the chart's name ends in .svg or .png", path.display()),
+    }
 }
 
 fn adapter(name: Option<&str>) -> Adapter {
