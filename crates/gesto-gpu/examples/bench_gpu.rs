@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use gesto_engine::{Model, reference};
 use gesto_gpu::{
-    AdapterChoice, Arithmetic, Detections, Error, ExperimentalFeatures, Fit, Frame, GpuNetwork, GpuOptions,
-    PixelFormat, Resize, Timing, View, Waiting,
+    AdapterChoice, Arithmetic, Detections, Error, Fit, Frame, GpuNetwork, GpuOptions, PixelFormat, Resize,
+    Timing, View, Waiting,
 };
 use serde_json::{Value, json};
 
@@ -93,7 +93,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     options.copy_threads = arguments.copy_threads;
     options.waiting = Waiting::Spin;
     options.tune = !arguments.no_tune;
-    options.experimental = allow_experimental();
+    // Matrix units are the point of measuring here.
+    options.experimental = gesto_engine::matrix_units();
 
     let bench = Bench { model: &model, height, width, pixels: &pixels, seconds: arguments.seconds };
     let mut report = bench.all(&options, arguments.layers).map_err(|e| text(&e))?;
@@ -108,13 +109,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         _ => println!("{json}"),
     }
     Ok(())
-}
-
-/// Cooperative matrices are the point of measuring here.
-#[allow(unsafe_code)]
-fn allow_experimental() -> ExperimentalFeatures {
-    // SAFETY: no memory contract; the caller acknowledges that wgpu's experimental features may have bugs.
-    unsafe { ExperimentalFeatures::enabled() }
 }
 
 struct Bench<'a> {

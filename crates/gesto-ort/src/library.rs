@@ -20,6 +20,7 @@ pub enum Library {
 
 struct Loaded {
     library: Library,
+    path: PathBuf,
     environment: Environment,
 }
 
@@ -31,10 +32,20 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 /// [`ErrorKind::Library`] as [`OrtNetwork::new`](crate::OrtNetwork::new).
 pub fn version(library: &Library) -> Result<String> {
     environment(library)?;
-    let info = ort::info();
+    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let path =
+        loaded.as_ref().map(|loaded| loaded.path.canonicalize().unwrap_or_else(|_| loaded.path.clone()));
+    let named = path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).and_then(version_of);
+    if let Some(version) = named {
+        return Ok(version.iter().map(u32::to_string).collect::<Vec<_>>().join("."));
+    }
     // "ORT Build Info: git-branch=rel-1.19.0, git-commit-id=26250ae, ..."
-    let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    Ok(branch.map_or(info, |branch| branch.trim_start_matches("rel-")).trim().to_owned())
+    let info = ort::info();
+    let part = |key: &str| Some(info.split_once(key)?.1.split(',').next().unwrap_or_default().trim());
+    match part("git-branch=").and_then(|branch| branch.strip_prefix("rel-")) {
+        Some(version) => Ok(version.to_owned()),
+        None => Ok(format!("of commit {}", part("git-commit-id=").unwrap_or("unknown"))),
+    }
 }
 
 /// The process's environment, made from `library` by the first call.
@@ -61,7 +72,7 @@ pub(crate) fn environment(library: &Library) -> Result<Environment> {
         .with_telemetry(false)
         .build()
         .map_err(|why| Error::new(ErrorKind::Library, format!("ONNX Runtime does not start: {why}")))?;
-    *loaded = Some(Loaded { library: library.clone(), environment: environment.clone() });
+    *loaded = Some(Loaded { library: library.clone(), path, environment: environment.clone() });
     Ok(environment)
 }
 
@@ -121,20 +132,22 @@ fn best_in(folder: &Path) -> Option<PathBuf> {
     if plain.is_file() {
         return Some(plain);
     }
-    let version = |name: &str| -> Option<Vec<u32>> {
-        let middle = if cfg!(target_os = "macos") {
-            name.strip_prefix("libonnxruntime.")?.strip_suffix(".dylib")?
-        } else {
-            name.strip_prefix("libonnxruntime.so.")?
-        };
-        middle.split('.').map(|part| part.parse().ok()).collect()
-    };
     let entries = std::fs::read_dir(folder).ok()?;
     let versions = entries.flatten().filter_map(|entry| {
-        let version = version(entry.file_name().to_str()?)?;
+        let version = version_of(entry.file_name().to_str()?)?;
         Some((version, entry.path()))
     });
     versions.max().map(|(_, path)| path)
+}
+
+/// The version in a library's file name.
+fn version_of(name: &str) -> Option<Vec<u32>> {
+    let middle = if cfg!(target_os = "macos") {
+        name.strip_prefix("libonnxruntime.")?.strip_suffix(".dylib")?
+    } else {
+        name.strip_prefix("libonnxruntime.so.")?
+    };
+    middle.split('.').map(|part| part.parse().ok()).collect()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(crate) fn network(
     if adapter(test) == Adapter::None {
         return None;
     }
-    options.experimental = allow_experimental();
+    options.experimental = gesto_engine::matrix_units();
     let wanted = options.arithmetic;
     match GpuNetwork::new(&shipped(), height, width, &options) {
         Ok(network) => Some(network),
@@ -44,13 +44,6 @@ pub(crate) fn network(
         }
         Err(error) => panic!("{test}: {error}"),
     }
-}
-
-#[allow(unsafe_code)]
-fn allow_experimental() -> gesto_gpu::ExperimentalFeatures {
-    // SAFETY: no memory contract; the caller acknowledges that wgpu's cooperative matrices may have bugs, which is what
-    // these tests are there to find.
-    unsafe { gesto_gpu::ExperimentalFeatures::enabled() }
 }
 
 pub(crate) fn shipped() -> Model {
