@@ -104,6 +104,8 @@ describe("with a camera", { timeout: 10 * PATIENCE }, () => {
   });
 
   test("pause holds the picture and sends nothing", async () => {
+    // Whoever turns the picture over wipes it: what pause shall hold has to be there first.
+    await until("a skeleton", async () => (await skeletonPixels(page)) > 100);
     await page.keyboard.press("Space");
     assert.equal(await page.locator("#status").innerText(), "Paused");
     await page.waitForTimeout(1000);
