@@ -35,12 +35,8 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// Every tier, in the order in which [`Detected::best`] prefers them.
-    ///
-    /// AVX-512 f32 stands before bf16 dot products: Sapphire and Emerald Rapids issue one `vdpbf16ps` in the time of
-    /// four `vfmadd231ps`, so the dot product does half the multiplications a second.
-    ///
-    /// The 8-bit tiers at the end are never chosen, only asked for: they cost accuracy.
+    /// Every tier. [`Detected::best`] prefers them in this order, but for bf16 dot products, whose place depends on the
+    /// processor. The 8-bit tiers at the end are never chosen, only asked for: they cost accuracy.
     pub const ALL: [Isa; 8] = [
         Isa::AmxBf16,
         Isa::Avx512F32,
@@ -113,6 +109,8 @@ pub struct Detected {
     missing: [Option<String>; Isa::ALL.len()],
     /// The matrix unit is played by software: to be had, but never chosen.
     emulated: bool,
+    /// Whether `vdpbf16ps` is issued as often as `vfmadd231ps`.
+    full_rate_dot_products: bool,
 }
 
 impl Detected {
@@ -123,7 +121,7 @@ impl Detected {
         DETECTED.get_or_init(|| {
             let mut missing = Isa::ALL.map(|isa| why_missing(isa).err());
             let emulated = emulate(&mut missing);
-            Detected { missing, emulated }
+            Detected { missing, emulated, full_rate_dot_products: full_rate_dot_products() }
         })
     }
 
@@ -159,7 +157,7 @@ impl Detected {
         if let Some(isa) = wish.forced {
             return self.token(isa);
         }
-        let allowed = Isa::ALL.into_iter().find(|isa| {
+        let allowed = preference(self.full_rate_dot_products).into_iter().find(|isa| {
             !self.is_emulated(*isa)
                 && !isa.is_int8()
                 && !wish.forbidden.contains(isa)
@@ -169,6 +167,31 @@ impl Detected {
             .map(Token)
             .ok_or_else(|| Error::new(ErrorKind::Unsupported, "every instruction set is forbidden"))
     }
+}
+
+/// All tiers, best first.
+///
+/// With dot products at full rate, bf16 does twice the multiplications of f32, more than minimal filtering saves there
+/// (`tests/choice.rs` measures it).
+fn preference(full_rate_dot_products: bool) -> [Isa; Isa::ALL.len()] {
+    let mut order = Isa::ALL;
+    if full_rate_dot_products {
+        order[1..3].reverse();
+    }
+    order
+}
+
+/// AMD's processors (Zen 4, Zen 5) issue as many `vdpbf16ps` as `vfmadd231ps`; Intel's (Sapphire and Emerald Rapids) one in
+/// the time of four, half the multiplications of f32.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn full_rate_dot_products() -> bool {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
+}
+
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn full_rate_dot_products() -> bool {
+    false
 }
 
 /// What the user wants of the choice: one tier forced, or some forbidden.
@@ -288,6 +311,18 @@ mod tests {
         assert_eq!(wish.forbidden, [Isa::AmxBf16, Isa::Avx512F32]);
         assert_eq!("sse9".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
         assert_eq!("portable,avx2-f32".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn dot_products_come_first_where_they_are_fast() {
+        let position = |order: [Isa; Isa::ALL.len()], isa| order.into_iter().position(|other| other == isa);
+        for full_rate in [false, true] {
+            let order = preference(full_rate);
+            assert!(Isa::ALL.iter().all(|isa| order.contains(isa)));
+            assert_eq!(position(order, Isa::AmxBf16), Some(0));
+            assert_eq!(position(order, Isa::Avx512Bf16) < position(order, Isa::Avx512F32), full_rate);
+            assert!(position(order, Isa::Avx512F32) < position(order, Isa::Avx2F32));
+        }
     }
 
     #[test]
