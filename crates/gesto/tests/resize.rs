@@ -98,7 +98,7 @@ fn equal_samples_give_equal_detections() {
 fn the_best_class_from_the_plan_gives_the_same_detections() {
     let pixels = bytes(180 * 240 * 4);
     let frame = Frame::new(PixelFormat::Bgra8, &pixels, 180, 240).unwrap();
-    for (confidence, threads) in [(0.0, 1), (0.0, 3), (1e-5, 2)] {
+    for (confidence, threads) in [(0.0, 1), (0.0, 3), (1e-7, 2)] {
         let detect = |place: PostProcessing| {
             let builder = Detector::builder().size(96, 64).threads(threads).post_processing(place);
             let builder =

@@ -137,6 +137,10 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                     );
                 }
             }
+            if table {
+                let time = startup(args, size, isa)?.as_secs_f64() * 1e3;
+                println!("{:12} {:>10} start to first result {time:.1} ms, one thread", "", size.to_string());
+            }
             if args.layers {
                 layers(
                     &model,
@@ -170,6 +174,16 @@ fn network(
     Ok(network)
 }
 
+/// From the model's bytes to the first result: read, planned, packed, one frame.
+fn startup(args: &Args, size: Size, isa: Option<Isa>) -> anyhow::Result<Duration> {
+    let begin = Instant::now();
+    let model = weights::load(args.model.as_deref())?;
+    let mut network = network(&model, args, size, 1, isa)?;
+    let thresholds = thresholds(&network);
+    network.run(&thresholds);
+    Ok(begin.elapsed())
+}
+
 /// Puts the picture into a network, nearest neighbour where the size differs.
 fn fill(network: &mut Network) -> anyhow::Result<()> {
     let mut decoder = png::Decoder::new(io::Cursor::new(PICTURE));
@@ -195,11 +209,7 @@ fn measure(
 ) -> anyhow::Result<Figure> {
     let team = if args.mode == Mode::Latency { threads } else { 1 };
     let mut network = network(model, args, size, team, isa)?;
-    let thresholds: Vec<f32> = network
-        .heads()
-        .iter()
-        .map(|head| if head.keypoints == 0 { DETECTOR_THRESHOLD } else { POSE_THRESHOLD })
-        .collect();
+    let thresholds = thresholds(&network);
     let before = ceiling(&network, threads);
     let frames = args.frames as usize;
     let (mut times, wall) = match args.mode {
@@ -233,6 +243,12 @@ fn measure(
         percent_of_ceiling: 100.0 * flops / ((before + after) / 2.0),
         candidates,
     })
+}
+
+/// One a head.
+fn thresholds(network: &Network) -> Vec<f32> {
+    let heads = network.heads().iter();
+    heads.map(|head| if head.keypoints == 0 { DETECTOR_THRESHOLD } else { POSE_THRESHOLD }).collect()
 }
 
 /// Frames one after the other, after a tenth as many to warm up. `start` is passed before the first counted one.
