@@ -108,7 +108,7 @@ impl Kernels {
         let decode_layout = layout(gpu, &[Read, Read, Read, Write, Write]);
         let real = |body: &str| real_types(arithmetic) + body;
         let conv_pipeline_layout = pipeline_layout(gpu, &[&conv_layout, &tiles_layout]);
-        let pool_module = module(gpu, "pool", &real(POOL));
+        let pool_module = module(gpu, "pool", &pool_text(arithmetic));
         let pool = pipeline(gpu, &pool_module, &pipeline_layout(gpu, &[&pool_layout, &tiles_layout]), &[]);
         let resize_module = module(gpu, "resize", &real(RESIZE));
         let resize_pipeline_layout = pipeline_layout(gpu, &[&resize_layout]);
@@ -208,6 +208,16 @@ impl Kernels {
     pub(crate) fn conv(&self, shape: Shape) -> &wgpu::ComputePipeline {
         &self.convs[&shape]
     }
+}
+
+/// Vectors of four numbers in each of the pool kernel's two pieces of workgroup memory: together the 16 KB that every adapter
+/// has.
+pub(crate) fn pool_room(arithmetic: Arithmetic) -> usize {
+    if arithmetic == Arithmetic::F32 { 512 } else { 1024 }
+}
+
+fn pool_text(arithmetic: Arithmetic) -> String {
+    format!("{}const ROOM: u32 = {}u;\n{POOL}", real_types(arithmetic), pool_room(arithmetic))
 }
 
 /// Every shape of the convolution kernel, staging ones first, then those that split the steps least.
@@ -567,7 +577,7 @@ mod tests {
         let mut texts = vec![("decode".to_owned(), DECODE.to_owned())];
         for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Matrix] {
             texts.push((format!("resize {arithmetic:?}"), real(arithmetic, RESIZE)));
-            texts.push((format!("pool {arithmetic:?}"), real(arithmetic, POOL)));
+            texts.push((format!("pool {arithmetic:?}"), pool_text(arithmetic)));
             for (lanes, side) in [(32, 16), (8, 8)] {
                 for shape in all_shapes(arithmetic) {
                     let shape =

@@ -129,7 +129,9 @@ fn tiles(stage: &Stage, tables: &Tables, shape: Option<Shape>) -> Vec<Tile> {
             jobs.clone().flat_map(|j| tables.conv_jobs[j].tiles(j, shape)).collect()
         }
         (Stage::Convs { .. }, None) => Vec::new(),
-        (Stage::Pools { jobs }, _) => jobs.clone().flat_map(|j| tables.pool_jobs[j].tiles(j)).collect(),
+        (Stage::Pools { jobs }, _) => {
+            jobs.clone().flat_map(|j| tables.pool_jobs[j].tiles(j, tables.pool_room)).collect()
+        }
     }
 }
 

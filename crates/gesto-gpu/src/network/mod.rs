@@ -24,7 +24,7 @@ use crate::detections::{Candidate, Detections, StageTimes, parse};
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Fit, Frame, Resize};
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, pool_room};
 use crate::options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 use crate::plan::lower::{Lowered, lower};
 use crate::plan::stage::{Shape, Tables, tables};
@@ -132,7 +132,8 @@ impl GpuNetwork {
         let gpu = Gpu::new(&opened);
         let mut kernels = Kernels::new(&gpu, arithmetic, opened.matrix)?;
         let lowered = lower(model, height, width, batch)?;
-        let mut tables = tables(model, &lowered, batch, Kernels::block_order(arithmetic))?;
+        let mut tables =
+            tables(model, &lowered, batch, Kernels::block_order(arithmetic), pool_room(arithmetic))?;
 
         let storage = wgpu::BufferUsages::STORAGE;
         let inspectable =

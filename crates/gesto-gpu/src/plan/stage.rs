@@ -155,6 +155,8 @@ pub(crate) struct Tables {
     pub(crate) conv_jobs: Vec<ConvJob>,
     pub(crate) conv_names: Vec<String>,
     pub(crate) pool_jobs: Vec<PoolJob>,
+    /// Vectors of four numbers for which the pool kernel has room.
+    pub(crate) pool_room: usize,
     pub(crate) steps: Vec<Step>,
     /// First as many zeros as the widest step has weights, then the convolutions'.
     pub(crate) weights: Vec<f32>,
@@ -167,11 +169,18 @@ pub(crate) struct Tables {
 /// Pictures in a batch from which on layers of unlike kinds are dispatched one kind after the other.
 const MANY: usize = 8;
 
-pub(crate) fn tables(model: &Model, lowered: &Lowered, batch: usize, order: BlockOrder) -> Result<Tables> {
+pub(crate) fn tables(
+    model: &Model,
+    lowered: &Lowered,
+    batch: usize,
+    order: BlockOrder,
+    pool_room: usize,
+) -> Result<Tables> {
     let mut t = Tables {
         conv_jobs: Vec::new(),
         conv_names: Vec::new(),
         pool_jobs: Vec::new(),
+        pool_room,
         steps: Vec::new(),
         weights: Vec::new(),
         bias: Vec::new(),
@@ -378,12 +387,39 @@ impl ConvJob {
     }
 }
 
-/// Threads of the pool kernel's workgroup; each makes four channels of one cell.
-pub(crate) const POOL_THREADS: usize = 64;
+/// Threads of the pool kernel's workgroup.
+const POOL_THREADS: usize = 64;
 
 impl PoolJob {
-    pub(crate) fn tiles(&self, job: usize) -> impl Iterator<Item = Tile> {
-        let items = (self.pictures * self.height * self.width * self.channels / 4) as usize;
-        (0..items).step_by(POOL_THREADS).map(move |first| [job as u32, first as u32, 0, 0])
+    /// The job's share of a dispatch, for workgroups with room for `room` vectors of four numbers: picture, first vector and
+    /// vectors of each cell, or the first of the threads' items and zeros where the map is too large.
+    pub(crate) fn tiles(&self, job: usize, room: usize) -> Vec<Tile> {
+        let quads = self.channels / 4;
+        let cells = (self.height * self.width) as usize;
+        // Four vectors are 32 bytes of f16, what memory hands over at a time.
+        let Some(together) = [4, 2, 1].into_iter().find(|n| cells * *n as usize <= room && quads % n == 0)
+        else {
+            let items = self.pictures as usize * cells * quads as usize;
+            return (0..items).step_by(POOL_THREADS).map(|first| [job as u32, first as u32, 0, 0]).collect();
+        };
+        let firsts =
+            |picture| (0..quads).step_by(together as usize).map(move |q| [job as u32, picture, q, together]);
+        (0..self.pictures).flat_map(firsts).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_take_what_fits_and_cover_every_vector_once() {
+        let job = PoolJob { channels: 24, height: 7, width: 10, pictures: 2, ..PoolJob::default() };
+        assert_eq!(job.tiles(3, 280)[1], [3, 0, 2, 2], "six vectors are three times two");
+        assert_eq!(job.tiles(3, 280).len(), 2 * 3);
+        assert_eq!(job.tiles(3, 100).len(), 2 * 6, "one vector of each cell at a time");
+        let large = job.tiles(3, 69);
+        assert_eq!(large.len(), (2 * 70 * 6usize).div_ceil(64));
+        assert_eq!(large[1], [3, 64, 0, 0], "from where it lies");
     }
 }
