@@ -24,8 +24,16 @@ fn relative(a: &Map, b: &Map) -> f32 {
     worst / rms.max(1e-6)
 }
 
-/// Runs one picture of the network's size and compares every map.
-fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32) {
+/// Root mean square of two maps' difference, in units of the second one's.
+fn mean_difference(a: &Map, b: &Map) -> f32 {
+    let square = |d: f32| f64::from(d) * f64::from(d);
+    let difference: f64 = a.data.iter().zip(&b.data).map(|(a, b)| square(a - b)).sum();
+    let whole: f64 = b.data.iter().map(|&v| square(v)).sum();
+    (difference / whole.max(1e-12)).sqrt() as f32
+}
+
+/// Runs two pictures of the network's size and compares every map: its worst number and its root mean square.
+fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32, mean_tolerance: f32) {
     let (height, width) = SIZE;
     let mut options = GpuOptions::default();
     (options.arithmetic, options.inspect, options.batch) = (arithmetic, true, 2);
@@ -35,7 +43,7 @@ fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32) {
     let frames: Vec<Frame<'_>> =
         pictures.iter().map(|p| Frame::packed(p, width, height, PixelFormat::Rgb)).collect();
     network.detect(&frames, &View::default(), &[0.3, 0.5]).unwrap();
-    let (mut compared, mut worst) = (0, 0.0f32);
+    let (mut compared, mut worst, mut worst_mean) = (0, 0.0f32, 0.0f32);
     for (i, picture) in pictures.iter().enumerate() {
         let wanted = reference::run(&model, picture, height, width, reference::exact);
         let got = network.feature_maps(i).unwrap();
@@ -48,6 +56,9 @@ fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32) {
             let error = relative(&got, wanted);
             assert!(error <= tolerance, "{test}: map {} of picture {i} is off by {error}", value.name);
             worst = worst.max(error);
+            let mean = mean_difference(&got, wanted);
+            assert!(mean <= mean_tolerance, "{test}: map {} of picture {i} is off by {mean} rms", value.name);
+            worst_mean = worst_mean.max(mean);
             compared += 1;
         }
     }
@@ -55,23 +66,26 @@ fn compare_maps(test: &str, arithmetic: Arithmetic, tolerance: f32) {
     let adds =
         model.graph().ops.iter().filter(|op| matches!(op, gesto_engine::model::Op::Add { .. })).count();
     assert_eq!(compared, 2 * (model.graph().values.len() - adds));
-    println!("{test}: {compared} maps agree within {worst:.1e} on {}", network.adapter().name);
+    println!(
+        "{test}: {compared} maps agree within {worst:.1e}, {worst_mean:.1e} rms, on {}",
+        network.adapter().name
+    );
 }
 
 #[test]
 fn every_map_agrees_in_f32() {
-    compare_maps("every_map_agrees_in_f32", Arithmetic::F32, 2e-4);
+    compare_maps("every_map_agrees_in_f32", Arithmetic::F32, 2e-4, 2e-5);
 }
 
 /// f16 keeps 11 bits: 5e-4 a rounding; the deepest map is some fifty layers away.
 #[test]
 fn every_map_agrees_in_f16() {
-    compare_maps("every_map_agrees_in_f16", Arithmetic::F16, 4e-2);
+    compare_maps("every_map_agrees_in_f16", Arithmetic::F16, 1e-1, 8e-3);
 }
 
 #[test]
 fn every_map_agrees_on_matrix_units() {
-    compare_maps("every_map_agrees_on_matrix_units", Arithmetic::Matrix, 4e-2);
+    compare_maps("every_map_agrees_on_matrix_units", Arithmetic::Matrix, 6e-2, 4e-3);
 }
 
 /// The CPU's decoding of the GPU's own raw maps, in f64.
@@ -378,7 +392,7 @@ fn every_kernel_gives_the_same() {
     let (height, width) = (32, 64);
     let picture = picture(20, height, width);
     let frame = Frame::packed(&picture, width, height, PixelFormat::Rgb);
-    for (arithmetic, most) in [(Arithmetic::F32, 1e-4), (Arithmetic::Matrix, 3e-2)] {
+    for (arithmetic, most) in [(Arithmetic::F32, 1e-4), (Arithmetic::Matrix, 6e-2)] {
         let mut first: Option<Vec<Option<Map>>> = None;
         let mut kernels = 0;
         let started = std::time::Instant::now();
