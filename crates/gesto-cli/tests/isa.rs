@@ -8,8 +8,13 @@ const TIERS: [&str; 5] = ["amx-bf16", "avx512-f32", "avx512-bf16", "avx2-f32", "
 const INT8: [&str; 3] = ["amx-int8", "avx512-vnni", "portable-int8"];
 
 fn bench(isa: &str) -> Output {
+    bench_with(isa, &[])
+}
+
+fn bench_with(isa: &str, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gesto"))
         .args(["bench", "model", "--size", "64x64", "--threads", "2", "--frames", "10", "--json", "-"])
+        .args(more)
         .env("GESTO_ISA", isa)
         .output()
         .unwrap()
@@ -78,6 +83,39 @@ fn an_8_bit_tier_asks_for_a_quantised_model() {
     }
     let output = bench("portable-int8");
     assert!(String::from_utf8_lossy(&output.stderr).contains("gesto model quantize"));
+}
+
+#[test]
+fn a_quantised_model_runs_on_every_8_bit_tier_or_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("int8.safetensors");
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples");
+    let quantised = Command::new(env!("CARGO_BIN_EXE_gesto"))
+        .args(["model", "quantize", "--images", samples, "--size", "64x64", "--pictures", "1", "--out"])
+        .arg(&model)
+        .output()
+        .unwrap();
+    assert!(quantised.status.success(), "{}", String::from_utf8_lossy(&quantised.stderr));
+    let mut candidates = Vec::new();
+    for tier in INT8 {
+        let output = bench_with(tier, &["--model", model.to_str().unwrap()]);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => {
+                assert_eq!(ran(&output), tier);
+                let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+                candidates.push(line["candidates"].as_u64().unwrap());
+            }
+            Some(2) if stderr.contains("is not available") && stderr.contains(tier) => skipped(tier, &stderr),
+            code => panic!("{tier}: {code:?} {:?} {stderr}", output.status),
+        }
+    }
+    assert!(!candidates.is_empty(), "plain Rust runs everywhere");
+    assert!(candidates.iter().all(|count| *count == candidates[0]), "{candidates:?}");
+    // Forbidding everything else does not choose an 8-bit tier.
+    let forbidden = TIERS.map(|tier| format!("-{tier}")).join(",");
+    let output = bench_with(&forbidden, &["--model", model.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// Metadata entry that holds the scales: a JSON object from a map's name to `[scale, zero]`.
 pub(crate) const KEY: &str = "activation_scales";
 
+/// Scales that a network may have: its numbers are around 1.
+const SCALES: std::ops::RangeInclusive<f32> = 1e-6..=1e6;
+
 /// What a byte means: `scale * (byte - zero)`.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(from = "(f32, u8)", into = "(f32, u8)")]
@@ -31,7 +34,7 @@ impl Quantization {
     #[must_use]
     pub fn of_range(low: f32, high: f32) -> Self {
         let (low, high) = (low.min(0.0), high.max(0.0));
-        let scale = ((high - low) / 255.0).max(f32::MIN_POSITIVE);
+        let scale = ((high - low) / 255.0).clamp(*SCALES.start(), *SCALES.end());
         Self { scale, zero: (-low / scale).round().clamp(0.0, 255.0) as u8 }
     }
 }
@@ -78,13 +81,13 @@ pub(crate) fn read(metadata: &HashMap<String, String>, graph: &Graph) -> Result<
     Ok(Some(scales))
 }
 
-/// Every map has a scale, and every scale is a positive number.
+/// Every map has a scale, and every scale is a sensible number.
 pub(crate) fn check(scales: &ActivationScales, graph: &Graph) -> std::result::Result<(), String> {
     for value in quantized_values(graph) {
         let name = &graph.value(value).name;
         match scales.get(name) {
             None => return Err(format!("lack the map {name:?}")),
-            Some(q) if !q.scale.is_normal() || q.scale < 0.0 => {
+            Some(q) if !SCALES.contains(&q.scale) => {
                 return Err(format!("give the map {name:?} a scale of {}", q.scale));
             }
             Some(_) => {}

@@ -134,7 +134,7 @@ impl Model {
     /// The file of this network with other activation scales; everything else stays.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when a map has no scale, or one that is not a positive number.
+    /// [`ErrorKind::Config`] when a map has no scale, or one far from what networks need.
     pub fn to_bytes_with_scales(&self, scales: &ActivationScales) -> Result<Vec<u8>> {
         quantization::check(scales, &self.graph)
             .map_err(|why| Error::new(ErrorKind::Config, format!("the activation scales {why}")))?;

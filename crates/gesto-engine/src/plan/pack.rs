@@ -156,7 +156,7 @@ impl Quantized {
                 let zero = i32::from(layout.quantizations[tap.plane.0].zero);
                 for lane in &tap.lanes {
                     let bytes = quantized.chunk(layout, columns, chunk, tap, *lane);
-                    offsets = std::array::from_fn(|i| offsets[i] - zero * i32::from(bytes[i]));
+                    offsets = std::array::from_fn(|i| offsets[i].wrapping_sub(zero * i32::from(bytes[i])));
                 }
             }
             quantized.offsets[chunk] = offsets;

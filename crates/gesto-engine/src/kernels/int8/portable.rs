@@ -35,7 +35,7 @@ pub(in crate::kernels) unsafe fn conv(
                         let a = unsafe { line.add(p * step.row + 4 * quad).cast::<[u8; 4]>().read() };
                         for (sum, w) in sums.iter_mut().zip(row.as_chunks::<4>().0) {
                             for k in 0..4 {
-                                *sum += i32::from(a[k]) * i32::from(w[k] as i8);
+                                *sum = sum.wrapping_add(i32::from(a[k]) * i32::from(w[k] as i8));
                             }
                         }
                     }
@@ -82,7 +82,7 @@ unsafe fn finish(
                         (arena.at(at + cell * place.cell + lane).read(), place.residual_quantization)
                     }),
                 };
-                let sum = sum + i32::from_le_bytes(list(2, lane));
+                let sum = sum.wrapping_add(i32::from_le_bytes(list(2, lane)));
                 let silu = step.activation == Activation::Silu;
                 if step.full_precision {
                     let number = if is_inside { scalar::number(sum, channel, added, silu) } else { 0.0 };

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn parabolas_follow_silu() {
-        for i in -40_000..40_000 {
+        for i in (-40_000..40_000).step_by(if cfg!(miri) { 1_000 } else { 1 }) {
             let x = i as f32 * 0.001;
             let want = crate::reference::silu(x);
             assert!((scalar(x) - want).abs() < 0.000_81, "silu({x}) = {want}, not {}", scalar(x));
