@@ -20,7 +20,7 @@ use crate::plan::layout::Format;
 fn on_tier(isa: Isa, check: impl FnOnce(Token, u32)) {
     let detected = Detected::get();
     match detected.token(isa) {
-        Ok(token) if cfg!(miri) => check(token, 6),
+        Ok(token) if cfg!(miri) => check(token, 24),
         // Some ten thousand times slower than the unit itself.
         Ok(token) if detected.is_emulated(isa) => check(token, 40),
         Ok(token) => check(token, 400),
