@@ -14,7 +14,6 @@ use serde::Serialize;
 use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::Console;
-use crate::unit;
 use crate::values::Size;
 use crate::weights;
 
@@ -39,6 +38,10 @@ pub(crate) struct Args {
     /// Frames to time
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
     frames: u32,
+
+    /// Try the variants of a GPU's kernels first, and keep the fastest; takes up to half a minute
+    #[arg(long)]
+    tune: bool,
 
     /// ONNX Runtime's library [default: what ORT_DYLIB_PATH names, else beside the program or in the usual folders]
     #[arg(long, value_name = "FILE")]
@@ -115,16 +118,12 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
 }
 
 fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyhow::Result<Line> {
-    let adapter = match chosen {
-        Unit::Gpu(adapter) => adapter.clone(),
-        _ => Adapter::default(),
-    };
     let mut builder = Detector::builder()
         .model(weights::load(args.model.as_deref())?)
         .unit(chosen.clone())
         .size(size.height, size.width)
         .fit(Fit::Stretch)
-        .tune(unit::software_adapter(&adapter).is_none())
+        .tune(args.tune)
         .threads(args.threads.into());
     if let Some(library) = &args.ort_library {
         builder = builder.ort_library(library);

@@ -23,6 +23,8 @@ pub(super) struct Bench {
     pub(super) frames: usize,
     /// No figure takes longer, however few frames that leaves.
     pub(super) limit: Duration,
+    /// Try the variants of a graphics processor's kernels before each figure.
+    pub(super) tune: bool,
     /// Measure graphics processors that are software.
     pub(super) software_gpu: bool,
     pub(super) adapter: Adapter,
@@ -76,7 +78,7 @@ impl Bench {
             .model(self.model.clone())
             .size(experiment.size.height, experiment.size.width)
             .fit(Fit::Stretch)
-            .tune(!self.software_gpu)
+            .tune(self.tune)
             .threads(self.threads);
         if let Some(resize) = experiment.resize {
             builder = builder.resize(resize);

@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADAPTER")]
     gpu: Option<String>,
 
+    /// Try the variants of a GPU's kernels before each of its figures, and keep the fastest; takes up to half a minute each
+    #[arg(long)]
+    tune: bool,
+
     /// Measure a graphics processor that is software on the CPU, too
     #[arg(long)]
     software_gpu: bool,
@@ -129,6 +133,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         threads: args.threads.into(),
         frames: if args.quick { 3 } else { args.frames as usize },
         limit: Duration::from_secs_f64(if args.quick { 0.2 } else { LIMIT }),
+        tune: args.tune,
         software_gpu: args.software_gpu,
         adapter: adapter(args.gpu.as_deref()),
         ort_library: args.ort_library.clone(),
