@@ -269,6 +269,7 @@ impl Network {
     /// # Panics
     /// When `resampler` was made for another size, or `target` is empty or leaves the network's input.
     pub fn resample(&mut self, resampler: &mut Resampler, picture: &Picture<'_>, target: [u32; 4]) {
+        assert_eq!(resampler.size(), (self.height(), self.width()), "a resize to the network's size");
         resampler.prepare(picture, target, self.team.size());
         resampler.job(picture).run_team(&mut self.team, &mut self.input);
     }
@@ -290,6 +291,7 @@ impl Network {
         thresholds: &[f32],
     ) -> Outputs<'_> {
         assert!(resampler.method() != Method::Area, "means are taken by a pass of their own");
+        assert_eq!(resampler.size(), (self.height(), self.width()), "a resize to the network's size");
         self.set_limits(thresholds);
         resampler.prepare(picture, target, self.team.size());
         let job = frame::Job {
@@ -354,6 +356,7 @@ impl Network {
         blocks: Option<Blocks>,
         tensor: &mut Vec<[f32; 4]>,
     ) {
+        assert_eq!(model.size(), (self.height(), self.width()), "a resize to the network's size");
         model.prepare(picture, target, blocks);
         let (height, width) = model.size();
         tensor.resize(height * width, [0.0; 4]);

@@ -72,7 +72,7 @@ impl Team {
     /// Runs `job(index, barrier)` once on every thread and returns when all are done.
     ///
     /// # Panics
-    /// When a worker panicked. Kernels do not; should one ever, the frame must not look finished.
+    /// When a member panicked. Kernels do not; should one ever, the frame must not look finished, and no other follows.
     pub(crate) fn run(&mut self, job: impl Fn(usize, &Barrier) + Sync) {
         let shared = &*self.shared;
         assert!(!shared.panicked.load(Acquire), "a worker thread panicked earlier");
@@ -87,9 +87,9 @@ impl Team {
             thread.unpark();
         }
         // Also when `job` unwinds here, the workers are done with it before it goes.
-        let _wait = WaitOnDrop(shared);
+        let wait = WaitOnDrop(shared);
         job(0, &shared.barrier);
-        drop(_wait);
+        drop(wait);
         assert!(!shared.panicked.load(Acquire), "a worker thread panicked");
     }
 }
@@ -98,6 +98,11 @@ struct WaitOnDrop<'a>(&'a Shared);
 
 impl Drop for WaitOnDrop<'_> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // Workers would wait at the barrier for this thread for ever.
+            self.0.panicked.store(true, Release);
+            self.0.barrier.abandon();
+        }
         spin_until(|| self.0.busy.load(Acquire) == 0);
     }
 }
@@ -233,5 +238,20 @@ mod tests {
             });
         }));
         assert!(result.is_err());
+    }
+
+    #[test]
+    fn a_panic_on_the_caller_s_thread_leaves_no_worker_waiting() {
+        let mut team = Team::new(3);
+        let mut run = || {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                team.run(|index, barrier| {
+                    assert!(index != 0, "as meant");
+                    barrier.wait();
+                });
+            }))
+        };
+        assert!(run().is_err());
+        assert!(run().is_err(), "a team that lost a member runs nothing more");
     }
 }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::layout::{Grid, LINE, Places, Plane, PlaneId, RUN_SLACK};
+use self::layout::{Format, Grid, LINE, Places, Plane, PlaneId, RUN_SLACK};
 use self::lower::{ConvTask, LevelPlanes, Lowered, PoolTask, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::Token;
@@ -337,8 +337,9 @@ impl Plan {
             for tile in &step.tiles {
                 assert!((tile.output + tile.count) as usize <= cells && tile.count as usize <= reach);
             }
+            let number = if step.full_precision { Format::F32 } else { self.kernels.format() }.bytes();
             for chunk in &step.chunks {
-                assert!(chunk.cell >= 16);
+                assert!(chunk.cell >= 16 * number, "{}: a cell is too narrow for its numbers", step.name);
                 for place in [Some(chunk.output), chunk.residual].into_iter().flatten() {
                     assert!(
                         place + cells * chunk.cell <= self.arena_size,
@@ -517,7 +518,7 @@ impl Builder<'_> {
             })
             .collect();
 
-        let out_format = if task.full_precision { layout::Format::F32 } else { format };
+        let out_format = if task.full_precision { Format::F32 } else { format };
         let mut chunks = Vec::new();
         for (i, piece) in task.outputs.iter().flatten().enumerate() {
             let Plane { cell, .. } = self.planes[piece.plane.0];

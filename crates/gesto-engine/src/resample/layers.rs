@@ -3,7 +3,7 @@
 //! The frame enters as the 8-bit picture that it is. [`Layers`] says which operators follow; a [`ResizeModel`] is their
 //! plan for one kind of picture, with every tensor in memory of its own. A network runs it as the first steps of its
 //! plan ([`Network::run_layers`](crate::Network::run_layers)) or takes its output as a model of its own would hand it
-//! over ([`Network::run_after`](crate::Network::run_after)).
+//! over ([`Network::run_tensor`](crate::Network::run_tensor)).
 
 use super::axis::{Axis, Tap};
 use super::{Kind, Method, Resampler};
@@ -81,7 +81,8 @@ pub struct ResizeModel {
     height: usize,
     width: usize,
     token: Token,
-    kind: Option<Kind>,
+    /// What the plan was made for.
+    kind: Option<(Kind, Option<Blocks>)>,
     plan: Option<Plan>,
 }
 
@@ -116,11 +117,12 @@ impl ResizeModel {
 
     /// Plans for this kind of picture unless that was done.
     pub(crate) fn prepare(&mut self, picture: &Picture<'_>, target: [u32; 4], blocks: Option<Blocks>) {
-        let kind = Kind::of(picture, target);
+        let kind = (Kind::of(picture, target), blocks);
         if self.kind == Some(kind) {
             return;
         }
         assert!(self.layers != Layers::Conv || blocks.is_some(), "a convolution has blocks");
+        assert!(blocks.is_none_or(|blocks| blocks.target == target), "the blocks fill the target");
         let [left, top, width, height] = target.map(|side| side as usize);
         assert!(
             width > 0 && height > 0 && left + width <= self.width && top + height <= self.height,

@@ -111,6 +111,12 @@ impl Resampler {
         self.method
     }
 
+    /// Height and width of the network's input.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
     /// Writes `picture` upright into `target` (x, y, width, height) of `out`, and grey around it. `out` holds
     /// `height * width` pixels of 8-bit RGB, row by row.
     ///

@@ -137,7 +137,8 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn vectors_give_the_scalar_bits() {
-        if !std::arch::is_x86_feature_detected!("avx512dq") {
+        if !std::arch::is_x86_feature_detected!("avx512f") || !std::arch::is_x86_feature_detected!("avx512dq")
+        {
             println!("skipped: avx512-vnni (no AVX-512)");
             return;
         }
