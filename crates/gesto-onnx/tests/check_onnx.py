@@ -72,20 +72,23 @@ def read_input(case: Path, shape):
     return pixels.transpose(2, 0, 1) / numpy.float32(255)
 
 
-def compare(name: str, got, want, classes: int) -> bool:
-    """Prints the largest differences of one head and tells whether they are within the tolerances."""
+def compare(name: str, got, want, classes: int, pixels: float = PIXELS) -> bool:
+    """Prints the largest differences of one head and tells whether they are within the tolerances.
+
+    `pixels` is that of positions, in the unit that they are given in.
+    """
     assert got.shape == want.shape, f"{name}: {got.shape} against {want.shape}"
     apart = numpy.abs(got - want)
     assert numpy.isfinite(apart).all(), f"{name}: numbers that are not finite"
-    parts = {"box": (apart[:4], PIXELS), "probability": (apart[4 : 4 + classes], PROBABILITY)}
+    parts = {"box": (apart[:4], pixels), "probability": (apart[4 : 4 + classes], PROBABILITY)}
     points = apart[4 + classes :].reshape(-1, 3, got.shape[1])
     if points.size:
-        parts["keypoint"] = (points[:, :2], PIXELS)
+        parts["keypoint"] = (points[:, :2], pixels)
         parts["visibility"] = (points[:, 2], PROBABILITY)
     good = True
     for part, (values, limit) in parts.items():
         good &= bool(values.max() <= limit)
-        print(f"{name} {part}: {values.max():.2e} apart at most (limit {limit})")
+        print(f"{name} {part}: {values.max():.2e} apart at most (limit {limit:.3g})")
     return good
 
 
@@ -141,6 +144,8 @@ def resized(with_resize: Path, without: Path) -> bool:
     picture = resample(picture, a.metadata["resize"], placed["scale_x"], placed["offset_x"], width, 2)
     picture = numpy.where(numpy.isnan(picture), 114 / 255, picture)
     got, want = a.run(frame), b.run(picture)
+    # Positions are in the frame's pixels, several of which make one of the network's.
+    pixels = PIXELS * max(1, placed["scale_x"], placed["scale_y"])
     good = True
     for name, rows in want.items():
         classes = b.classes(name)
@@ -150,7 +155,7 @@ def resized(with_resize: Path, without: Path) -> bool:
             rows[2 + axis] *= scale
             places = slice(4 + classes + axis, None, 3)
             rows[places] = (rows[places] - offset) * scale
-        good &= compare(name, got[name], rows, classes)
+        good &= compare(name, got[name], rows, classes, pixels)
     return good
 
 
