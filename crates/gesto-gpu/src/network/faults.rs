@@ -1,11 +1,13 @@
 //! Devices that fail: what the caller is told. The same networks as in `tests/network.rs`, on whatever adapter there is.
 
+use std::io::Write as _;
+
 use gesto_engine::Model;
 
 use super::{GpuNetwork, View};
 use crate::error::{Error, ErrorKind};
 use crate::frame::{Frame, PixelFormat};
-use crate::options::GpuOptions;
+use crate::options::{GpuOptions, Output};
 
 const SHIPPED: &[u8] = include_bytes!("../../../../models/multi-n.safetensors");
 const SIDE: usize = 32;
@@ -18,7 +20,8 @@ fn network(test: &str, options: &GpuOptions) -> Option<GpuNetwork> {
         Ok(network) => Some(network),
         Err(error) if error.kind() == ErrorKind::NoAdapter => {
             assert!(std::env::var_os("GESTO_REQUIRE_GPU").is_none(), "{test}: {error}");
-            println!("SKIPPED {test}: {error}");
+            // Unlike `println!`, this shows for tests that pass.
+            _ = writeln!(std::io::stderr(), "SKIPPED {test}: {error}");
             None
         }
         Err(error) => panic!("{test}: {error}"),
@@ -70,6 +73,27 @@ fn a_device_lost_under_way_gives_results_or_the_error_and_ends() {
     }
     assert_eq!(network.under_way(), 0);
     assert_lost(&network.detect(&[frame], &View::default(), &THRESHOLDS).unwrap_err());
+}
+
+#[test]
+fn what_is_under_way_can_be_given_up_whatever_comes_back() {
+    let test = "what_is_under_way_can_be_given_up_whatever_comes_back";
+    let pixels = pixels();
+    let frame = Frame::packed(&pixels, SIDE, SIDE, PixelFormat::Rgb);
+    for output in [Output::Candidates, Output::Maps, Output::MapsAndBest] {
+        let options = GpuOptions { in_flight: 2, output, ..GpuOptions::default() };
+        let Some(mut network) = network(test, &options) else { return };
+        for destroyed in [false, true] {
+            for _ in 0..2 {
+                network.submit(&[frame], &View::default(), &THRESHOLDS).expect("both slots are free");
+            }
+            if destroyed {
+                network.gpu.device.destroy();
+            }
+            network.discard();
+            assert_eq!(network.under_way(), 0, "{output:?}");
+        }
+    }
 }
 
 #[test]

@@ -327,6 +327,15 @@ impl GpuNetwork {
         self.pending.len()
     }
 
+    /// Waits for every submission under way and forgets what it gave, or why it failed: for a caller that gives up after
+    /// an error. It ends whatever the network gives back ([`GpuOptions::output`]) and whatever became of the device.
+    pub fn discard(&mut self) {
+        while !self.pending.is_empty() {
+            // Each call takes one, before anything in it can fail.
+            let _ = self.arrival(|_, _, _| Ok(()));
+        }
+    }
+
     fn admit(&mut self, thresholds: &[f32]) -> Result<()> {
         self.gpu.check()?;
         if self.pending.len() == self.slots.len() {

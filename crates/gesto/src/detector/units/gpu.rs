@@ -1,7 +1,7 @@
 //! The graphics processor's way: one submission from the frame's bytes to candidates, NMS on the processor.
 //!
-//! Frames that the shaders do not read (NV12, YUYV, gigantic ones), and every frame when the resize is one of the
-//! processor's, are resized here first; the picture that travels then has the network's size.
+//! Frames that the shaders do not read (gigantic ones), and every frame when the resize is one of the processor's, are
+//! resized here first; the picture that travels then has the network's size.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -181,10 +181,7 @@ impl Gpu {
 
     /// Forgets what is under way after an error.
     fn drain(&mut self) {
-        while self.network.under_way() > 0 {
-            // Its error, if any, would be that of the failure before it.
-            let _ = self.network.wait();
-        }
+        self.network.discard();
         self.under_way.clear();
     }
 }
