@@ -3,7 +3,7 @@
 //! Units that this machine lacks are skipped by name; `GESTO_REQUIRE_GPU=1` and `GESTO_REQUIRE_ORT=1` make that a
 //! failure, for CI.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 
 use gesto::unit::{Adapter, Provider};
 use gesto::{
@@ -107,7 +107,8 @@ fn on(test: &str, unit: Unit, builder: DetectorBuilder) -> Option<Detector> {
         }
         Err(error) if error.kind() == ErrorKind::Unit => {
             assert!(std::env::var_os(required).is_none(), "{test}: {error}");
-            println!("SKIPPED {test} on {unit}: {error}");
+            // Unlike `println!`, this shows for tests that pass.
+            _ = writeln!(std::io::stderr(), "SKIPPED {test} on {unit}: {error}");
             None
         }
         Err(error) => panic!("{test} on {unit}: {error}"),
@@ -282,9 +283,14 @@ fn a_unit_that_is_missing_is_an_error_or_another_takes_over() {
     let nowhere = Unit::Gpu(Adapter::Named("no adapter has this name".to_owned()));
     let error = Detector::builder().unit(nowhere.clone()).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unit, "{error}");
-    let detector = Detector::builder().size(64, 64).unit(nowhere).unit_fallback(Unit::Cpu).build().unwrap();
-    assert_eq!(detector.unit(), &Unit::Cpu);
-    assert_eq!(detector.fallen_back().map(gesto::Error::kind), Some(ErrorKind::Unit));
+    let builder = Detector::builder().size(64, 64).unit(nowhere).unit_fallback(Unit::Cpu);
+    // The second asks for what only a graphics processor does.
+    let gpus_own = builder.clone().resize(Resize::GpuBilinear).post_processing(PostProcessing::Gpu);
+    for builder in [builder, gpus_own] {
+        let detector = builder.build().unwrap();
+        assert_eq!((detector.unit(), detector.resize()), (&Unit::Cpu, Unit::Cpu.default_resize()));
+        assert_eq!(detector.fallen_back().map(gesto::Error::kind), Some(ErrorKind::Unit));
+    }
 }
 
 #[test]

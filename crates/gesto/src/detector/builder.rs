@@ -33,7 +33,7 @@ pub struct DetectorBuilder {
     width: usize,
     threads: Option<usize>,
     fit: Fit,
-    resize: Option<Resize>,
+    pub(super) resize: Option<Resize>,
     pub(super) confidence_hand: f32,
     pub(super) confidence_body: f32,
     pub(super) iou_hand: f32,
@@ -183,7 +183,8 @@ impl DetectorBuilder {
     }
 
     /// The unit that takes over when the chosen one is not to be had, or fails at work: a graphics processor that is
-    /// lost or out of memory. [`Detector::fallen_back`] tells why it did. Default: none, so that this is an error.
+    /// lost or out of memory. [`Detector::fallen_back`] tells why it did. Where it cannot resize or post-process as was
+    /// asked for, it does so in its own way. Default: none, so that this is an error.
     #[must_use]
     pub fn unit_fallback(mut self, unit: Unit) -> Self {
         self.unit_fallback = Some(unit);
@@ -231,7 +232,7 @@ impl DetectorBuilder {
         let ((pipeline, heads), unit, fallen_back) =
             match (self.pipeline(&self.unit, &network), &self.unit_fallback) {
                 (Err(error), Some(other)) if error.is_of_unit() && *other != self.unit => {
-                    (self.pipeline(other, &network)?, other.clone(), Some(error))
+                    (self.take_over(other, &network, &error)?, other.clone(), Some(error))
                 }
                 (made, _) => (made?, self.unit.clone(), None),
             };
@@ -263,6 +264,25 @@ impl DetectorBuilder {
                 Err(Error::new(ErrorKind::Unit, message))
             }
         }
+    }
+
+    /// As [`pipeline`](Self::pipeline) for the unit that follows one that failed with `error`. What was asked of that one
+    /// and is impossible on this one is done in this one's own way.
+    pub(super) fn take_over(
+        &self,
+        unit: &Unit,
+        network: &Network,
+        error: &Error,
+    ) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        let mut settings = self.clone();
+        settings.resize = self.resize.filter(|resize| unit.check_resize(*resize).is_ok());
+        let possible = |place: &PostProcessing| *place != PostProcessing::Gpu || matches!(unit, Unit::Gpu(_));
+        settings.post_processing = self.post_processing.filter(possible);
+        settings.pipeline(unit, network).map_err(|other| {
+            // Two units that are not to be had: the first is the one that was wanted.
+            let kind = if other.is_of_unit() { error.kind() } else { other.kind() };
+            Error::new(kind, format!("{error}; unit {unit} cannot take over: {other}"))
+        })
     }
 
     /// Refuses thresholds outside 0 to 1.

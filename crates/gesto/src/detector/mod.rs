@@ -15,6 +15,7 @@ use gesto_engine::model::Head;
 use crate::detection::Detections;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::preprocess::Resize;
 use crate::unit::Unit;
 use units::Pipeline;
 pub(crate) use units::cpu::Lane;
@@ -70,7 +71,8 @@ impl Detector {
     ///
     /// # Errors
     /// [`ErrorKind::UnitFailed`](crate::ErrorKind::UnitFailed) when the unit fails and no other may take over
-    /// ([`DetectorBuilder::unit_fallback`]); the CPU never does.
+    /// ([`DetectorBuilder::unit_fallback`]); the CPU never does. When another unit was to take over and cannot, the errors
+    /// of [`DetectorBuilder::build`], with both reasons.
     pub fn detect(&mut self, frame: &Frame<'_>) -> Result<Detections> {
         let mut out = Detections::default();
         self.detect_into(frame, &mut out)?;
@@ -112,7 +114,7 @@ impl Detector {
         let other = self.settings.unit_fallback.clone().filter(|other| *other != self.unit);
         match other {
             Some(other) if error.is_of_unit() => {
-                (self.pipeline, self.heads) = self.settings.pipeline(&other, &self.network)?;
+                (self.pipeline, self.heads) = self.settings.take_over(&other, &self.network, &error)?;
                 self.unit = other;
                 self.fallen_back = Some(error);
                 Ok(())
@@ -140,6 +142,13 @@ impl Detector {
     #[must_use]
     pub fn fallen_back(&self) -> Option<&Error> {
         self.fallen_back.as_ref()
+    }
+
+    /// How frames become the network's input: as was asked for, unless the unit that has taken over cannot.
+    #[must_use]
+    pub fn resize(&self) -> Resize {
+        let asked = self.settings.resize.filter(|resize| self.unit.check_resize(*resize).is_ok());
+        asked.unwrap_or_else(|| self.unit.default_resize())
     }
 
     /// What the network finds, in the order of its heads.
@@ -217,6 +226,19 @@ mod tests {
 
         let mut detector = broken(builder.clone(), ErrorKind::UnitFailed);
         assert_eq!(detector.detect_batch(&[frame, frame]).unwrap().len(), 2);
+
+        // What only the graphics processor can do is no obstacle.
+        let mut detector = broken(builder.clone(), ErrorKind::UnitFailed);
+        detector.settings.resize = Some(Resize::GpuNearest);
+        detector.detect(&frame).unwrap();
+        assert_eq!(detector.resize(), Unit::Cpu.default_resize());
+
+        // A unit that cannot take over does not hide why it had to.
+        let nowhere = Unit::Gpu(crate::unit::Adapter::Named("no adapter has this name".to_owned()));
+        let mut detector = broken(Detector::builder().unit_fallback(nowhere), ErrorKind::UnitFailed);
+        let error = detector.detect(&frame).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnitFailed);
+        assert!(error.to_string().starts_with("the device was lost; unit gpu:no adapter"), "{error}");
 
         // Not for a frame or a setting that no unit would take, and not unless asked for.
         let mut detector = broken(builder, ErrorKind::Config);
