@@ -61,6 +61,9 @@ pub(crate) fn heads(
             .map(|Described { name, classes, keypoints }| Head { name, classes, keypoints })
             .collect();
         for head in &heads {
+            if head.classes.is_empty() {
+                return refuse(format!("head {} of the model has no classes", head.name));
+            }
             let shape = outputs.iter().find(|(name, _)| *name == head.name).map(|(_, shape)| shape);
             let wanted = [1, head.rows() as i64, anchors as i64];
             if shape.is_none_or(|shape| **shape != wanted) {
@@ -190,6 +193,17 @@ mod tests {
         // An output beside the heads is left alone.
         let two = outputs(&[("a", [1, 23, 672]), ("extra", [1, 10, 40]), ("b", [1, 56, 672])]);
         assert!(heads(&two, &none, 672).is_ok_and(|heads| heads.len() == 2));
+    }
+
+    #[test]
+    fn a_described_head_needs_classes() {
+        let described = |classes: &str| Metadata {
+            heads: Some(format!(r#"[{{"name": "hand", "classes": {classes}}}]"#)),
+            ..Metadata::default()
+        };
+        let error = heads(&outputs(&[("hand", [1, 4, 672])]), &described("[]"), 672).unwrap_err();
+        assert!(error.kind() == ErrorKind::Model && error.to_string().contains("no classes"), "{error}");
+        assert!(heads(&outputs(&[("hand", [1, 5, 672])]), &described(r#"["fist"]"#), 672).is_ok());
     }
 
     #[test]

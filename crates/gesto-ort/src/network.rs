@@ -43,6 +43,16 @@ struct Place {
     best: Option<(usize, usize)>,
 }
 
+/// A tensor that a session gives.
+#[derive(Debug)]
+struct Output {
+    /// Its position among all outputs, tensors or not.
+    place: usize,
+    name: String,
+    ty: TensorElementType,
+    shape: Vec<i64>,
+}
+
 impl std::fmt::Debug for OrtNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OrtNetwork")
@@ -85,31 +95,28 @@ impl OrtNetwork {
         let outputs = network.trial()?;
         let (heads, places) = {
             let metadata = metadata(&network.session)?;
-            let heads = heads(&outputs, &metadata, anchors)?;
-            let place = |name: &str| outputs.iter().position(|(output, _)| output == name);
-            let places = heads.iter().map(|head| {
-                let best = place(&format!("{}.best", head.name)).zip(place(&format!("{}.class", head.name)));
-                Place { rows: place(&head.name).unwrap_or_default(), best }
-            });
-            let places = places.collect();
+            let shapes: Vec<_> =
+                outputs.iter().map(|output| (output.name.clone(), output.shape.clone())).collect();
+            let heads = heads(&shapes, &metadata, anchors)?;
+            let places = places(&heads, &outputs, anchors)?;
             (heads, places)
         };
         (network.heads, network.places) = (heads, places);
         Ok(network)
     }
 
-    /// Runs a grey picture; names and shapes of the outputs, which the file itself may leave open.
-    fn trial(&mut self) -> Result<Vec<(String, Vec<i64>)>> {
+    /// Runs a grey picture; the tensors among the outputs, whose shapes the file itself may leave open.
+    fn trial(&mut self) -> Result<Vec<Output>> {
         let shape = [1, 3, self.height, self.width];
         let picture = TensorRef::from_array_view((shape, &self.input[..])).map_err(|why| failed(&why))?;
         let outputs = self.session.run(ort::inputs![picture]).map_err(|why| failed(&why))?;
-        let mut found = Vec::new();
-        for (name, value) in outputs.iter() {
-            if let ValueType::Tensor { shape, .. } = value.dtype() {
-                found.push((name.to_owned(), shape.to_vec()));
+        let tensor = |(place, (name, value)): (usize, (&str, ort::value::ValueRef<'_>))| match value.dtype() {
+            ValueType::Tensor { ty, shape, .. } => {
+                Some(Output { place, name: name.to_owned(), ty: *ty, shape: shape.to_vec() })
             }
-        }
-        Ok(found)
+            _ => None,
+        };
+        Ok(outputs.iter().enumerate().filter_map(tensor).collect())
     }
 
     /// The heads, in the model's order.
@@ -325,16 +332,80 @@ fn input_size(session: &Session, options: &Options) -> Result<(usize, usize)> {
     let side = |side: i64, open: usize| usize::try_from(side).unwrap_or(open);
     let (height, width) = (side(height, wanted.0), side(width, wanted.1));
     let fits = |side: usize| side > 0 && side.is_multiple_of(32);
-    if !fits(height) || !fits(width) || height.saturating_mul(width) > MAX_PIXELS {
+    if !fits(height) || !fits(width) {
         return refuse(format!(
             "an input of {height} x {width} is not possible: both sides are multiples of 32"
         ));
     }
+    if height.saturating_mul(width) > MAX_PIXELS {
+        return refuse(format!("an input of {height} x {width} is too large"));
+    }
     Ok((height, width))
+}
+
+/// Where the heads' numbers are among the session's outputs.
+fn places(heads: &[Head], outputs: &[Output], anchors: usize) -> Result<Vec<Place>> {
+    let refuse = |message: String| Error::new(ErrorKind::Model, message);
+    let find = |name: &str, ty: TensorElementType| match outputs.iter().find(|output| output.name == name) {
+        Some(output) if output.ty != ty => {
+            Err(refuse(format!("the model's output {name} holds {}; {ty} is supported", output.ty)))
+        }
+        found => Ok(found),
+    };
+    let place = |head: &Head| {
+        let Some(rows) = find(&head.name, TensorElementType::Float32)? else {
+            return Err(refuse(format!("the model has no output {}", head.name)));
+        };
+        let best = find(&format!("{}.best", head.name), TensorElementType::Float32)?;
+        let class = find(&format!("{}.class", head.name), TensorElementType::Int64)?;
+        let best = best.zip(class);
+        let sound = |output: &Output| output.shape.iter().product::<i64>() == anchors as i64;
+        if best.is_some_and(|(best, class)| !sound(best) || !sound(class)) {
+            return Err(refuse(format!("the best classes of head {} are not 1 x {anchors}", head.name)));
+        }
+        Ok(Place { rows: rows.place, best: best.map(|(best, class)| (best.place, class.place)) })
+    };
+    heads.iter().map(place).collect()
 }
 
 fn metadata(session: &Session) -> Result<Metadata> {
     let metadata = session.metadata().map_err(|why| failed(&why))?;
     let entry = |key: &str| metadata.custom(key).filter(|text| !text.is_empty());
     Ok(Metadata { heads: entry("heads"), task: entry("task"), names: entry("names") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(place: usize, name: &str, ty: TensorElementType, shape: &[i64]) -> Output {
+        Output { place, name: name.to_owned(), ty, shape: shape.to_vec() }
+    }
+
+    #[test]
+    fn heads_are_found_behind_outputs_of_another_kind() {
+        use TensorElementType::{Float16, Float32, Int64};
+        let heads = [Head { name: "hand".to_owned(), classes: vec!["fist".to_owned()], keypoints: 0 }];
+        // Output 0 is a sequence, say, and so none of the tensors.
+        let mut outputs = vec![
+            output(1, "hand", Float32, &[1, 5, 21]),
+            output(2, "hand.class", Int64, &[1, 21]),
+            output(4, "hand.best", Float32, &[1, 21]),
+        ];
+        let found = places(&heads, &outputs, 21).unwrap();
+        assert_eq!((found[0].rows, found[0].best), (1, Some((4, 2))));
+
+        outputs[2].shape = vec![1, 20];
+        let error = places(&heads, &outputs, 21).unwrap_err();
+        assert!(error.to_string().contains("not 1 x 21"), "{error}");
+        outputs[1].ty = Float32;
+        let error = places(&heads, &outputs, 21).unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Model && error.to_string().contains("hand.class holds"),
+            "{error}"
+        );
+        outputs[0].ty = Float16;
+        let error = places(&heads, &outputs, 21).unwrap_err();
+        assert!(error.to_string().contains("output hand holds"), "{error}");
+    }
 }
