@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use gesto::preprocess::exact;
-use gesto::{Detector, Resize};
+use gesto::{Detector, ErrorKind, Resize};
 use gesto_eval::{HandsReport, PeopleReport};
 use serde::Serialize;
 
@@ -60,11 +60,17 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
     for resize in Resize::ALL {
         let args = Args { resize: Some(resize), ..args.clone() };
         let mut detector = match network::detector(&args) {
-            Ok(detector) => detector,
-            Err(error) => {
+            Ok(detector) if detector.resize() == resize => detector,
+            Ok(other) => {
+                let why = other.fallen_back().map_or_else(String::new, ToString::to_string);
+                rows.push(Row::skipped(resize, why));
+                continue;
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
                 rows.push(Row::skipped(resize, error.to_string()));
                 continue;
             }
+            Err(error) => return Err(error.into()),
         };
         let found = network::run(&args, folder, truth, console)?;
         let (from_definition, from_bilinear) =

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{Args, Found, Truth};
 use crate::console::Console;
 use crate::progress::Progress;
+use crate::unit;
 
 /// Pictures decoded before the cores share them.
 const BATCH: usize = 32;
@@ -24,7 +25,10 @@ pub(super) struct Settings {
     size: String,
     fit: &'static str,
     resize: &'static str,
+    /// The unit that ran, and why it is not the one that was asked for.
     unit: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<String>,
     isa: Option<&'static str>,
     conf: f32,
     iou_hand: f32,
@@ -43,6 +47,7 @@ struct Ids {
 /// Runs the network on every picture.
 pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) -> anyhow::Result<Found> {
     let mut detector = detector(args)?;
+    unit::tell_fallback(&detector, console);
     let mut sorter = Sorter::new(truth, &detector)?;
     let pictures = pictures(truth);
     let mut progress = Progress::new(Some(pictures.len() as u64), console.quiet());
@@ -62,7 +67,11 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
         }
         let frames: Vec<Frame<'_>> =
             read.iter().map(|(_, picture)| picture.as_frame()).collect::<Result<_, _>>()?;
+        let unit = detector.unit().clone();
         let found = detector.detect_batch(&frames)?;
+        if *detector.unit() != unit {
+            progress.around(|| unit::tell_fallback(&detector, console));
+        }
         for ((ids, _), found) in read.iter().zip(found) {
             sorter.take(ids, &found);
         }
@@ -73,7 +82,7 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
     Ok(Found {
         hands: Detections::new(sorter.hands),
         people: Detections::new(sorter.people),
-        settings: Some(settings(args, folder)),
+        settings: Some(settings(args, folder, &detector)),
         unreadable,
     })
 }
@@ -105,7 +114,7 @@ pub(super) fn detector(args: &Args) -> gesto::Result<Detector> {
     args.unit.apply(builder).build()
 }
 
-fn settings(args: &Args, folder: &Path) -> Settings {
+fn settings(args: &Args, folder: &Path, detector: &Detector) -> Settings {
     let fit: gesto::Fit = args.fit.into();
     Settings {
         images: folder.display().to_string(),
@@ -115,8 +124,9 @@ fn settings(args: &Args, folder: &Path) -> Settings {
             gesto::Fit::Stretch => "stretch",
             _ => "letterbox",
         },
-        resize: args.resize.unwrap_or_else(|| args.unit.unit.default_resize()).name(),
-        unit: args.unit.unit.to_string(),
+        resize: detector.resize().name(),
+        unit: detector.unit().to_string(),
+        fallback: detector.fallen_back().map(ToString::to_string),
         isa: args.isa.map(|isa| isa.name()),
         conf: args.conf,
         iou_hand: args.iou_hand,
