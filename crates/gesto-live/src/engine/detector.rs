@@ -142,10 +142,15 @@ fn detector(
         builder = builder.post_processing(place);
     }
     let detector = builder.build().map_err(say)?;
+    tell_fallback(&detector);
+    Ok(detector)
+}
+
+/// Warns when another unit has taken over.
+fn tell_fallback(detector: &Detector) {
     if let Some(error) = detector.fallen_back() {
         tracing::warn!(%error, unit = %detector.unit(), "another unit takes over");
     }
-    Ok(detector)
 }
 
 struct Library {
@@ -175,7 +180,11 @@ impl Detect for Library {
             self.detector.set_thresholds(thresholds).map_err(|error| error.to_string())?;
             self.thresholds = Some(thresholds);
         }
+        let unit = self.detector.unit().clone();
         self.detector.detect_into(frame, out).map_err(|error| error.to_string())?;
+        if *self.detector.unit() != unit {
+            tell_fallback(&self.detector);
+        }
         if !self.hands {
             out.hands.clear();
         }
