@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -53,7 +54,11 @@ fn is_alive(process: &str) -> bool {
 #[test]
 fn a_camera_of_the_machine_is_shown_and_let_go() {
     if !ffmpeg_is_here() {
-        eprintln!("skipped: a_camera_of_the_machine_is_shown_and_let_go (there is no ffmpeg)");
+        // Unlike `println!`, this shows for tests that pass.
+        _ = writeln!(
+            std::io::stderr(),
+            "skipped: a_camera_of_the_machine_is_shown_and_let_go (there is no ffmpeg)"
+        );
         return;
     }
     let folder = std::env::temp_dir().join(format!("gesto-live-device-{}", std::process::id()));

@@ -1,5 +1,7 @@
 //! What the tests share: the shipped network, random pictures, and skipping by name.
 
+use std::io::Write as _;
+
 use gesto_engine::Model;
 use gesto_gpu::{Arithmetic, ErrorKind, GpuNetwork, GpuOptions};
 
@@ -39,7 +41,8 @@ pub(crate) fn network(
             if error.kind() == ErrorKind::Unsupported
                 && (wanted != Arithmetic::F32 || options.kernel.is_some()) =>
         {
-            println!("SKIPPED {test} with {wanted:?}: {error}");
+            // Unlike `println!`, this shows for tests that pass.
+            _ = writeln!(std::io::stderr(), "SKIPPED {test} with {wanted:?}: {error}");
             None
         }
         Err(error) => panic!("{test}: {error}"),
