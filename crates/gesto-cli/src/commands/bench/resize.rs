@@ -13,6 +13,7 @@ use gesto::stages::Stages;
 use gesto::{Detector, Fit, Frame, PixelFormat, Resize};
 use serde::Serialize;
 
+use super::samples::Samples;
 use crate::commands::detect::FitArg;
 use crate::console::Console;
 use crate::values::{FrameSize, Size};
@@ -105,15 +106,15 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
             }
             for &threads in &args.threads {
                 let times = times(args, resize, threads, &frame)?;
-                let micros = |time: Duration| time.as_secs_f64() * 1e6;
+                let median_us = 1e3 * times.percentile_ms(0.5);
                 let figure = Figure {
                     resize,
                     frame: format!("{}x{}", size.height, size.width),
                     size: args.size.to_string(),
                     threads,
-                    median_us: micros(times[times.len() / 2]),
-                    p99_us: micros(times[(times.len() * 99).div_ceil(100) - 1]),
-                    fps: 1.0 / times[times.len() / 2].as_secs_f64(),
+                    median_us,
+                    p99_us: 1e3 * times.percentile_ms(0.99),
+                    fps: 1e6 / median_us,
                 };
                 serde_json::to_writer(&mut out, &figure).map_err(io::Error::from)?;
                 writeln!(out)?;
@@ -136,8 +137,8 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Sorted times, after a tenth as many to warm up.
-fn times(args: &Args, resize: Resize, threads: usize, frame: &Frame<'_>) -> gesto::Result<Vec<Duration>> {
+/// Times of every frame, after a tenth as many to warm up.
+fn times(args: &Args, resize: Resize, threads: usize, frame: &Frame<'_>) -> gesto::Result<Samples> {
     let fit: Fit = args.fit.into();
     let builder =
         Detector::builder().size(args.size.height, args.size.width).fit(fit).resize(resize).threads(threads);
@@ -145,9 +146,7 @@ fn times(args: &Args, resize: Resize, threads: usize, frame: &Frame<'_>) -> gest
     for _ in 0..args.frames.div_ceil(10) {
         stages.resize(frame);
     }
-    let mut times: Vec<_> = (0..args.frames).map(|_| stages.resize(frame)).collect();
-    times.sort();
-    Ok(times)
+    Ok(Samples::new((0..args.frames).map(|_| stages.resize(frame)).collect()))
 }
 
 /// The floor of a bilinear resize on one core: reading the rows that it needs, and nothing else. Bytes, and the median time.
@@ -160,7 +159,7 @@ fn reading(args: &Args, frame: &Frame<'_>, bytes: &[u8]) -> (usize, Duration) {
         .collect();
     rows.dedup();
     let stride = 4 * frame.width() as usize;
-    let mut times: Vec<Duration> = (0..args.frames)
+    let times: Vec<Duration> = (0..args.frames)
         .map(|_| {
             let start = Instant::now();
             let sum = rows.iter().fold(0_u64, |sum, &y| {
@@ -171,8 +170,8 @@ fn reading(args: &Args, frame: &Frame<'_>, bytes: &[u8]) -> (usize, Duration) {
             start.elapsed()
         })
         .collect();
-    times.sort();
-    (rows.len() * stride, times[times.len() / 2])
+    let median = Samples::new(times).percentile_ms(0.5);
+    (rows.len() * stride, Duration::from_secs_f64(median * 1e-3))
 }
 
 fn noise(len: usize) -> Vec<u8> {

@@ -60,6 +60,9 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Line {
     unit: String,
+    /// The graphics processor by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
     size: String,
     stages: Vec<Stage>,
     total_p50_ms: Option<f64>,
@@ -118,6 +121,13 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
 }
 
 fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyhow::Result<Line> {
+    let adapter = match chosen {
+        Unit::Gpu(choice) => unit::adapter(choice).map(|found| {
+            let software = if found.software { ", software on the CPU" } else { "" };
+            format!("{}{software}", found.name)
+        }),
+        _ => None,
+    };
     let mut builder = Detector::builder()
         .model(weights::load(args.model.as_deref())?)
         .unit(chosen.clone())
@@ -128,13 +138,14 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
     if let Some(library) = &args.ort_library {
         builder = builder.ort_library(library);
     }
-    let (name, size) = (chosen.to_string(), size.to_string());
+    let (unit, size) = (chosen.to_string(), size.to_string());
     let mut detector = match builder.build() {
         Ok(detector) => detector,
         Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
             let skipped = Some(error.to_string());
             return Ok(Line {
-                unit: name,
+                unit,
+                adapter,
                 size,
                 stages: Vec::new(),
                 total_p50_ms: None,
@@ -170,14 +181,15 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
     let stages = stages.collect();
     let [.., total] = &samples;
     let (p50, p99) = (total.percentile_ms(0.5), total.percentile_ms(0.99));
-    Ok(Line { unit: name, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
+    Ok(Line { unit, adapter, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
 }
 
 /// Characters of a time line.
 const WIDTH: f64 = 60.0;
 
 fn print(line: &Line) {
-    let Line { unit, size, stages, total_p50_ms, total_p99_ms, skipped } = line;
+    let Line { unit, adapter, size, stages, total_p50_ms, total_p99_ms, skipped } = line;
+    let unit = adapter.as_ref().map_or_else(|| unit.clone(), |name| format!("{unit} ({name})"));
     if let Some(why) = skipped {
         println!("{unit}, {size}: skipped: {why}\n");
         return;

@@ -106,13 +106,15 @@ impl Bench {
             }
             Place::Gpu => {
                 let unit = Unit::Gpu(self.adapter.clone());
-                match unit::software_adapter(&self.adapter) {
-                    Some(name) if !self.software_gpu => Err((
-                        unit.to_string(),
-                        format!(
-                            "the only adapter, {name}, is software on the CPU (--software-gpu measures it)"
-                        ),
-                    )),
+                match unit::adapter(&self.adapter) {
+                    Some(adapter) if adapter.software && !self.software_gpu => {
+                        let which =
+                            if self.adapter == Adapter::Best { "the best adapter" } else { "adapter" };
+                        let name = adapter.name;
+                        let why =
+                            format!("{which} {name} is software on the CPU (--software-gpu measures it)");
+                        Err((unit.to_string(), why))
+                    }
                     _ => Ok((unit, None)),
                 }
             }
@@ -120,20 +122,11 @@ impl Bench {
                 if let Some(isa) = Isa::ALL.into_iter().filter(|isa| is_matrix_unit(*isa)).find(has) {
                     return Ok((Unit::Cpu, Some(isa)));
                 }
-                let providers = [Provider::CoreMl, Provider::Qnn, Provider::OpenVino, Provider::DirectMl];
-                let there = |provider: &Provider| {
-                    unit::check_provider(*provider, self.ort_library.as_deref()).is_ok()
-                };
-                if let Some(provider) = providers.into_iter().find(there) {
-                    return Ok((Unit::Ort(provider), None));
-                }
-                let matrix = detected.missing(Isa::AmxBf16).unwrap_or("played by software");
-                let provider = unit::check_provider(Provider::CoreMl, self.ort_library.as_deref());
-                let provider = provider.err().unwrap_or_default();
-                Err((
-                    "npu".to_owned(),
-                    format!("no matrix unit ({matrix}), and no NPU that ONNX Runtime reaches ({provider})"),
-                ))
+                let check = |provider| unit::check_provider(provider, self.ort_library.as_deref());
+                npu(check).map(|provider| (Unit::Ort(provider), None)).map_err(|why| {
+                    let matrix = detected.missing(Isa::AmxBf16).unwrap_or("played by software");
+                    ("npu".to_owned(), format!("no matrix unit ({matrix}), and {why}"))
+                })
             }
         }
     }
@@ -187,6 +180,21 @@ impl Bench {
     }
 }
 
+/// The provider that hands a network to an NPU, or why there is none.
+fn npu(check: impl Fn(Provider) -> Result<(), String>) -> Result<Provider, String> {
+    let made_for_it = [Provider::CoreMl, Provider::Qnn];
+    if let Some(provider) = made_for_it.into_iter().find(|provider| check(*provider).is_ok()) {
+        return Ok(provider);
+    }
+    // These take the processor or a graphics processor as well, and do not tell.
+    let any_device = [Provider::OpenVino, Provider::DirectMl];
+    if let Some(provider) = any_device.into_iter().find(|provider| check(*provider).is_ok()) {
+        return Err(format!("ort:{provider} chooses its device itself, so that it is no measure of an NPU"));
+    }
+    let why = check(Provider::CoreMl).err().unwrap_or_default();
+    Err(format!("no NPU that ONNX Runtime reaches ({why})"))
+}
+
 /// The tiers that run on a matrix unit.
 fn is_matrix_unit(isa: Isa) -> bool {
     isa.name().starts_with("amx")
@@ -200,5 +208,23 @@ fn of(part: Part, timing: &Timing) -> Duration {
         Part::PostProcessing => timing.decode + timing.nms,
         Part::Nms => timing.nms,
         Part::Everything => timing.total,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_provider_made_for_npus_counts_as_one() {
+        let with = |there: &'static [Provider]| {
+            npu(move |provider| {
+                there.contains(&provider).then_some(()).ok_or(format!("{provider} is missing"))
+            })
+        };
+        assert_eq!(with(&[Provider::OpenVino, Provider::Qnn]).unwrap(), Provider::Qnn);
+        assert!(with(&[Provider::Cpu, Provider::OpenVino]).unwrap_err().contains("ort:openvino chooses"));
+        assert!(with(&[Provider::DirectMl]).unwrap_err().contains("ort:directml chooses"));
+        assert!(with(&[Provider::Cpu, Provider::Cuda]).unwrap_err().contains("coreml is missing"));
     }
 }
