@@ -25,7 +25,7 @@ enum Command {
     Model(model::Args),
     /// Time every way to resize alone, on the processor
     Resize(resize::Args),
-    /// Run every experiment of the seed, whose figures on a telephone stand beside ours
+    /// Run every experiment of the seed, the iPhone system that gesto rebuilds, its figures beside ours
     Seed(seed::Args),
     /// Show where one frame's time goes on each unit
     Stages(stages::Args),

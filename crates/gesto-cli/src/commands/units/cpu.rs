@@ -12,7 +12,12 @@ pub(super) fn entries() -> Vec<Entry> {
         None => {
             let used =
                 if chosen.as_ref().is_ok_and(|chosen| *chosen == isa) { ", the one in use" } else { "" };
-            Entry::new("cpu", isa.name(), true, format!("kernels of this machine{used}"))
+            let whose = if detected.is_emulated(isa) {
+                "kernels for another machine, played by software"
+            } else {
+                "kernels of this machine"
+            };
+            Entry::new("cpu", isa.name(), true, format!("{whose}{used}"))
         }
         Some(why) => Entry::new("cpu", isa.name(), false, why.to_owned()),
     };

@@ -70,9 +70,10 @@ where
         canvas.draw(&PathElement::new(vec![(at, TOP - 6), (at, bottom)], RGBColor(225, 225, 225)))?;
         canvas.draw(&Text::new(format!("{fps:.0}"), (at, TOP - 14), style(11, HPos::Center)))?;
     }
-    for (at, colour, what) in
-        [(NAMES, OURS, "gesto, frames a second"), (NAMES + 200, SEED, "the seed on an iPhone 13")]
-    {
+    for (at, colour, what) in [
+        (NAMES, OURS, "gesto, frames a second"),
+        (NAMES + 200, SEED, "the iPhone system that gesto rebuilds (iPhone 13)"),
+    ] {
         canvas.draw(&Rectangle::new([(at, 28), (at + 12, 38)], colour.filled()))?;
         canvas.draw(&Text::new(what.to_owned(), (at + 18, 33), style(12, HPos::Left)))?;
     }
