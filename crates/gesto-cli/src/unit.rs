@@ -8,7 +8,7 @@ use gesto::{Detector, DetectorBuilder, PostProcessing, Unit};
 use crate::console::Console;
 
 /// Flags of the unit.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Unit")]
 pub(crate) struct UnitArgs {
     /// What runs the network: cpu, gpu, gpu:NAME (part of an adapter's name, or its number), or ort:PROVIDER with cpu, cuda,
@@ -60,9 +60,17 @@ pub(crate) fn tell_fallback(detector: &Detector, console: &Console) {
     }
 }
 
-/// The name of the adapter behind this choice when it is software on the processor.
+/// A graphics processor of this machine.
+#[derive(Debug)]
+pub(crate) struct FoundAdapter {
+    pub(crate) name: String,
+    /// It is a program on the processor.
+    pub(crate) software: bool,
+}
+
+/// The adapter behind this choice.
 #[cfg(feature = "gpu")]
-pub(crate) fn software_adapter(choice: &Adapter) -> Option<String> {
+pub(crate) fn adapter(choice: &Adapter) -> Option<FoundAdapter> {
     let mut adapters = gesto_gpu::adapters().into_iter();
     let chosen = match choice {
         Adapter::Named(name) => {
@@ -72,11 +80,11 @@ pub(crate) fn software_adapter(choice: &Adapter) -> Option<String> {
         Adapter::Number(number) => adapters.nth(*number),
         _ => adapters.next(),
     };
-    chosen.filter(|adapter| adapter.kind == "software").map(|adapter| adapter.name)
+    chosen.map(|adapter| FoundAdapter { software: adapter.kind == "software", name: adapter.name })
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn software_adapter(_: &Adapter) -> Option<String> {
+pub(crate) fn adapter(_: &Adapter) -> Option<FoundAdapter> {
     None
 }
 

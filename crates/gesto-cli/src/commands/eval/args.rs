@@ -1,6 +1,6 @@
 //! The flags of `gesto eval`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gesto::Resize;
 use gesto_engine::Isa;
@@ -8,6 +8,10 @@ use gesto_engine::Isa;
 use crate::commands::detect::FitArg;
 use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
+
+const CONF: f32 = 0.001;
+const IOU_HAND: f32 = 0.4;
+const IOU_BODY: f32 = 0.3;
 
 /// Measure quality on pictures whose content is known
 ///
@@ -63,15 +67,15 @@ pub(crate) struct Args {
     pub(crate) model: Option<PathBuf>,
 
     /// Least probability of a gesture or person; lower than for `detect`, because curves need the weak ones too
-    #[arg(long, value_name = "P", default_value = "0.001", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "P", default_value_t = CONF, value_parser = fraction, help_heading = "Thresholds")]
     pub(crate) conf: f32,
 
     /// Overlap (IoU) above which the weaker of two equal gestures is dropped
-    #[arg(long, value_name = "IOU", default_value = "0.4", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "IOU", default_value_t = IOU_HAND, value_parser = fraction, help_heading = "Thresholds")]
     pub(crate) iou_hand: f32,
 
     /// Overlap (IoU) above which the weaker of two people is dropped
-    #[arg(long, value_name = "IOU", default_value = "0.3", value_parser = fraction, help_heading = "Thresholds")]
+    #[arg(long, value_name = "IOU", default_value_t = IOU_BODY, value_parser = fraction, help_heading = "Thresholds")]
     pub(crate) iou_body: f32,
 
     /// Write all figures as one JSON object; `-` is standard output, in place of the tables
@@ -81,4 +85,41 @@ pub(crate) struct Args {
     /// Write tables, figures, charts (SVG and PNG) and what was found (COCO results) into this folder
     #[arg(long, visible_alias = "charts", value_name = "DIR", help_heading = "Output")]
     pub(crate) report: Option<PathBuf>,
+}
+
+/// What another command wants measured; all else is as by default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task<'a> {
+    pub(crate) images: &'a Path,
+    pub(crate) hands: Option<&'a Path>,
+    pub(crate) people: Option<&'a Path>,
+    /// `None`: the embedded one.
+    pub(crate) model: Option<&'a Path>,
+    pub(crate) size: Size,
+    pub(crate) fit: FitArg,
+    pub(crate) isa: Isa,
+}
+
+impl From<Task<'_>> for Args {
+    fn from(task: Task<'_>) -> Self {
+        let owned = |path: Option<&Path>| path.map(Path::to_owned);
+        Self {
+            images: owned(Some(task.images)),
+            hands: owned(task.hands),
+            people: owned(task.people),
+            results: Vec::new(),
+            size: task.size,
+            fit: task.fit,
+            resize: None,
+            compare_resizes: false,
+            unit: UnitArgs::default(),
+            isa: Some(task.isa),
+            model: owned(task.model),
+            conf: CONF,
+            iou_hand: IOU_HAND,
+            iou_body: IOU_BODY,
+            json: None,
+            report: None,
+        }
+    }
 }

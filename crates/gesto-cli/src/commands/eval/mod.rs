@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use gesto_eval::{Detections, GroundTruth, HandsReport, PeopleReport, Report};
 use serde::Serialize;
 
-pub(crate) use args::Args;
+pub(crate) use args::{Args, Task};
 
 use crate::console::Console;
 
@@ -100,9 +100,10 @@ struct Measured<'a> {
     report: &'a Report,
 }
 
-/// The report on one network or on stored results, not yet written anywhere.
-pub(crate) fn measure(args: &Args, console: &Console) -> anyhow::Result<Report> {
-    Ok(report(args, &Truth::read(args)?, console)?.0)
+/// The report on one network, not yet written anywhere.
+pub(crate) fn measure(task: Task<'_>, console: &Console) -> anyhow::Result<Report> {
+    let args = Args::from(task);
+    Ok(report(&args, &Truth::read(&args)?, console)?.0)
 }
 
 fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Report, Found)> {

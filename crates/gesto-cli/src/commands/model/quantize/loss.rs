@@ -4,6 +4,7 @@ use std::fmt;
 
 use gesto::{Detector, Fit, Isa, Model, Rect};
 use gesto_media::Picture;
+use gesto_media::source::Input;
 
 use crate::values::Size;
 
@@ -45,7 +46,7 @@ pub(super) fn measure(
     before: (Model, Isa),
     after: (Model, Isa),
     setup: &Setup,
-    pictures: &[Picture],
+    pictures: &[&Input],
 ) -> anyhow::Result<Loss> {
     let detector = |(model, isa): (Model, Isa)| {
         let builder = Detector::builder().size(setup.size.height, setup.size.width).fit(setup.fit);
@@ -53,8 +54,9 @@ pub(super) fn measure(
     };
     let (mut before, mut after) = (detector(before)?, detector(after)?);
     let mut loss = Loss::default();
-    for picture in pictures {
-        loss.add(found(&mut before, picture)?, found(&mut after, picture)?);
+    for input in pictures {
+        let picture = super::read(input)?;
+        loss.add(found(&mut before, &picture)?, found(&mut after, &picture)?);
     }
     Ok(loss)
 }

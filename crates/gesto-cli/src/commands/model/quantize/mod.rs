@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, ensure};
-use clap::Parser;
 use gesto::preprocess::Preprocessor;
 use gesto::{Isa, Model, Resize};
 use gesto_engine::Calibration;
 use gesto_engine::isa::Detected;
+use gesto_engine::model::ActivationScales;
 use gesto_eval::Report;
 use gesto_media::source::{self, Input};
 use gesto_media::{Limits, Picture};
@@ -69,8 +69,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
-    let pictures = pictures(args, console)?;
-    let scales = calibrate(args, &model, &pictures)?;
+    let (scales, pictures) = calibrate(args, &model, &chosen(args)?, console)?;
     let file = model.to_bytes_with_scales(&scales)?;
     fs::write(&args.out, &file).with_context(|| format!("cannot write {}", args.out.display()))?;
     let quantised = Model::from_bytes(file)?;
@@ -124,22 +123,13 @@ fn int8_tier() -> Isa {
     [Isa::AmxInt8, Isa::Avx512Vnni].into_iter().find(has).unwrap_or(Isa::PortableInt8)
 }
 
-/// Reads pictures from the folder; those that cannot be read are named and left out.
-fn pictures(args: &Args, console: &Console) -> anyhow::Result<Vec<Picture>> {
+/// Pictures of the folder, not yet read: each is read when its turn comes, so that memory holds a few at a time.
+fn chosen(args: &Args) -> anyhow::Result<Vec<Input>> {
     ensure!(args.images.is_dir(), "`{}` is not a folder", args.images.display());
     let inputs = source::expand(&[args.images.to_string_lossy()], false);
     let inputs = inputs.into_iter().collect::<Result<Vec<_>, _>>()?;
     let most = (args.pictures as usize).min(inputs.len());
-    let chosen = (0..most).map(|i| &inputs[i * inputs.len() / most]);
-    let mut pictures = Vec::with_capacity(most);
-    for input in chosen {
-        match read(input) {
-            Ok(picture) => pictures.push(picture),
-            Err(error) => console.error(&error),
-        }
-    }
-    ensure!(!pictures.is_empty(), "no picture in `{}` could be read", args.images.display());
-    Ok(pictures)
+    Ok((0..most).map(|i| inputs[i * inputs.len() / most].clone()).collect())
 }
 
 fn read(input: &Input) -> anyhow::Result<Picture> {
@@ -148,26 +138,36 @@ fn read(input: &Input) -> anyhow::Result<Picture> {
     Ok(shot.picture)
 }
 
-/// Counts on all cores, each with pictures of its own.
-fn calibrate(
+/// Counts on all cores, each with pictures of its own. With the scales, the pictures that could be read; the others are
+/// named and left out.
+fn calibrate<'a>(
     args: &Args,
     model: &Model,
-    pictures: &[Picture],
-) -> anyhow::Result<gesto_engine::model::ActivationScales> {
+    inputs: &'a [Input],
+    console: &Console,
+) -> anyhow::Result<(ActivationScales, Vec<&'a Input>)> {
     let Size { height, width } = args.size;
     let next = AtomicUsize::new(0);
-    let work = || -> anyhow::Result<Calibration<'_>> {
+    let work = || -> anyhow::Result<(Calibration<'_>, Vec<usize>)> {
         let mut calibration = Calibration::new(model);
         let mut preprocessor =
             Preprocessor::new(height as u32, width as u32, args.fit.into(), Resize::CpuBilinear)?;
-        let mut input = vec![0; 3 * height * width];
-        while let Some(picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
-            preprocessor.run(&picture.as_frame()?, &mut input);
-            calibration.add(&input, height, width);
+        let mut pixels = vec![0; 3 * height * width];
+        let mut readable = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(input) = inputs.get(number) else { return Ok((calibration, readable)) };
+            match read(input) {
+                Ok(picture) => {
+                    preprocessor.run(&picture.as_frame()?, &mut pixels);
+                    calibration.add(&pixels, height, width);
+                    readable.push(number);
+                }
+                Err(error) => console.error(&error),
+            }
         }
-        Ok(calibration)
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(pictures.len());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(inputs.len());
     let counted = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
@@ -176,37 +176,26 @@ fn calibrate(
         workers.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
     })?;
     let mut all = Calibration::new(model);
-    counted.into_iter().for_each(|part| all.merge(part));
-    Ok(all.scales())
-}
-
-/// The flags of `gesto eval`, with its defaults.
-#[derive(Debug, Parser)]
-struct Eval {
-    #[command(flatten)]
-    args: eval::Args,
+    let mut readable = Vec::new();
+    for (part, numbers) in counted {
+        all.merge(part);
+        readable.extend(numbers);
+    }
+    ensure!(!readable.is_empty(), "no picture in `{}` could be read", args.images.display());
+    // The cores took them in turns.
+    readable.sort_unstable();
+    Ok((all.scales(), readable.into_iter().map(|number| &inputs[number]).collect()))
 }
 
 fn evaluate(args: &Args, model: Option<&Path>, isa: Isa, console: &Console) -> anyhow::Result<Report> {
-    let mut flags: Vec<std::ffi::OsString> = ["eval", "--isa", isa.name(), "--size"].map(Into::into).into();
-    flags.push(args.size.to_string().into());
-    flags.extend(["--fit".into(), fit_name(args.fit).into()]);
-    let files = [
-        ("--images", Some(args.images.as_path())),
-        ("--hands", args.hands.as_deref()),
-        ("--people", args.people.as_deref()),
-        ("--model", model),
-    ];
-    for (flag, path) in files {
-        flags.extend(path.into_iter().flat_map(|path| [flag.into(), path.as_os_str().to_owned()]));
-    }
-    eval::measure(&Eval::try_parse_from(flags)?.args, console)
-}
-
-/// The name that the flag `--fit` takes.
-fn fit_name(fit: FitArg) -> &'static str {
-    match fit {
-        FitArg::Letterbox => "letterbox",
-        FitArg::Stretch => "stretch",
-    }
+    let task = eval::Task {
+        images: &args.images,
+        hands: args.hands.as_deref(),
+        people: args.people.as_deref(),
+        model,
+        size: args.size,
+        fit: args.fit,
+        isa,
+    };
+    eval::measure(task, console)
 }
