@@ -69,7 +69,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
-    let (scales, pictures) = calibrate(args, &model, &chosen(args)?, console)?;
+    let inputs = chosen(args)?;
+    let (scales, pictures) = calibrate(args, &model, &inputs, console)?;
     let file = model.to_bytes_with_scales(&scales)?;
     fs::write(&args.out, &file).with_context(|| format!("cannot write {}", args.out.display()))?;
     let quantised = Model::from_bytes(file)?;
