@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::Console;
+use crate::unit;
 use crate::values::Size;
 use crate::weights;
 
