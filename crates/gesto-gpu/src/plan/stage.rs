@@ -397,7 +397,8 @@ impl PoolJob {
         let quads = self.channels / 4;
         let cells = (self.height * self.width) as usize;
         // Four vectors are 32 bytes of f16, what memory hands over at a time.
-        let Some(together) = [4, 2, 1].into_iter().find(|n| cells * *n as usize <= room && quads % n == 0)
+        let Some(together) =
+            [4, 2, 1].into_iter().find(|n| cells * *n as usize <= room && quads.is_multiple_of(*n))
         else {
             let items = self.pictures as usize * cells * quads as usize;
             return (0..items).step_by(POOL_THREADS).map(|first| [job as u32, first as u32, 0, 0]).collect();
