@@ -84,16 +84,21 @@ impl fmt::Display for PixelFormat {
     }
 }
 
+/// BT.601 limited range to full-range RGB in 16.16 fixed point: what luma and the chroma differences count for.
+pub(crate) mod bt601 {
+    const ONE: f64 = 65536.0;
+    pub(crate) const Y: i32 = (ONE * 255.0 / 219.0 + 0.5) as i32;
+    pub(crate) const RV: i32 = (ONE * 1.402 * 255.0 / 224.0 + 0.5) as i32;
+    pub(crate) const GU: i32 = (ONE * 0.344_136_3 * 255.0 / 224.0 + 0.5) as i32;
+    pub(crate) const GV: i32 = (ONE * 0.714_136_3 * 255.0 / 224.0 + 0.5) as i32;
+    pub(crate) const BU: i32 = (ONE * 1.772 * 255.0 / 224.0 + 0.5) as i32;
+}
+
 /// BT.601 limited range to full-range RGB, in 16.16 fixed point.
 #[must_use]
 #[inline]
 pub fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
-    const ONE: f64 = 65536.0;
-    const Y: i32 = (ONE * 255.0 / 219.0 + 0.5) as i32;
-    const RV: i32 = (ONE * 1.402 * 255.0 / 224.0 + 0.5) as i32;
-    const GU: i32 = (ONE * 0.344_136_3 * 255.0 / 224.0 + 0.5) as i32;
-    const GV: i32 = (ONE * 0.714_136_3 * 255.0 / 224.0 + 0.5) as i32;
-    const BU: i32 = (ONE * 1.772 * 255.0 / 224.0 + 0.5) as i32;
+    use bt601::{BU, GU, GV, RV, Y};
     let luma = Y * (i32::from(y) - 16) + (1 << 15);
     let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
     [luma + RV * v, luma - GU * u - GV * v, luma + BU * u].map(|c| (c >> 16).clamp(0, 255) as u8)

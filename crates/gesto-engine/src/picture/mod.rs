@@ -1,6 +1,6 @@
 //! A stored picture: its bytes, how to read them, and what makes it upright.
 
-mod format;
+pub(crate) mod format;
 mod orientation;
 
 pub use format::{PixelFormat, yuv_to_rgb};

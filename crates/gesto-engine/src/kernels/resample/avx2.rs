@@ -4,7 +4,68 @@ use std::arch::x86_64::*;
 
 use super::bilinear::{AHEAD, BITS, Pairs, ROUND, Weights};
 use super::emit::{self, Cells};
+use crate::picture::format::bt601;
 use crate::plan::layout::Format;
+
+/// Where the lanes of two pixels come from. Inlined into a function that enables the instructions.
+trait Load {
+    /// # Safety
+    /// The processor has the instructions of this module; `i + 1` is a pixel.
+    unsafe fn load(&self, i: usize) -> __m256i;
+}
+
+/// From the picture itself, pair by pair.
+struct Gather<'a> {
+    near: &'a [usize],
+    far: &'a [usize],
+    /// The rows above and below.
+    rows: [*const u8; 2],
+    /// Those of a later row of the output, whose pixels come while this row's are computed: rows lie pages apart, where the
+    /// processor does not look ahead by itself.
+    next: [*const u8; 2],
+    ahead: bool,
+    shuffle: __m256i,
+}
+
+impl Load for Gather<'_> {
+    /// # Safety
+    /// As [`Load::load`].
+    #[inline(always)]
+    unsafe fn load(&self, i: usize) -> __m256i {
+        if self.ahead {
+            for k in [0] {
+                // SAFETY: a hint, whatever the address.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(self.next[0].wrapping_add(self.near[i + k]).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(self.next[1].wrapping_add(self.far[i + k]).cast());
+                }
+            }
+        }
+        let lane = |k: usize| {
+            // SAFETY: every pair of the row lies in the picture.
+            unsafe {
+                let upper = _mm_loadl_epi64(self.rows[0].wrapping_add(self.near[i + k]).cast());
+                let lower = _mm_loadl_epi64(self.rows[1].wrapping_add(self.far[i + k]).cast());
+                _mm_unpacklo_epi64(upper, lower)
+            }
+        };
+        // SAFETY: passed on from the caller.
+        unsafe { _mm256_shuffle_epi8(_mm256_set_m128i(lane(1), lane(0)), self.shuffle) }
+    }
+}
+
+/// Pixels that have been collected.
+struct Lanes<'a>(&'a [[u8; 16]]);
+
+impl Load for Lanes<'_> {
+    /// # Safety
+    /// As [`Load::load`].
+    #[inline(always)]
+    unsafe fn load(&self, i: usize) -> __m256i {
+        // SAFETY: two lanes.
+        unsafe { _mm256_loadu_si256(self.0[i..i + 2].as_ptr().cast()) }
+    }
+}
 
 /// Bilinear samples of one row.
 ///
@@ -21,33 +82,22 @@ pub(super) unsafe fn bilinear(
     line: &mut [[u8; 4]],
 ) {
     let columns = first..first + line.len();
-    let (near, far) = (&pairs.near[columns.clone()], &pairs.far[columns]);
     let at = |offsets: [usize; 2]| offsets.map(|offset| data.as_ptr().wrapping_add(offset));
-    let [above, below] = at(pairs.rows[y]);
-    // Rows lie pages apart, where the processor does not look ahead by itself.
-    let [next_above, next_below] = at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y]));
-    // SAFETY: an array of 16 bytes.
-    let shuffle = unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) };
-    let ahead = !weights.swapped;
-    let load = |i: usize| {
-        if ahead {
-            _mm_prefetch::<_MM_HINT_T0>(next_above.wrapping_add(near[i]).cast());
-            _mm_prefetch::<_MM_HINT_T0>(next_below.wrapping_add(far[i]).cast());
-        }
-        // SAFETY: every pair lies in `data`.
-        let lane = |k: usize| unsafe {
-            let upper = _mm_loadl_epi64(above.wrapping_add(near[i + k]).cast());
-            let lower = _mm_loadl_epi64(below.wrapping_add(far[i + k]).cast());
-            _mm_unpacklo_epi64(upper, lower)
-        };
-        _mm256_shuffle_epi8(_mm256_set_m128i(lane(1), lane(0)), shuffle)
+    let load = Gather {
+        near: &pairs.near[columns.clone()],
+        far: &pairs.far[columns],
+        rows: at(pairs.rows[y]),
+        next: at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y])),
+        ahead: !weights.swapped,
+        // SAFETY: an array of 16 bytes.
+        shuffle: unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) },
     };
     // SAFETY: passed on from the caller.
     unsafe {
         if weights.swapped {
-            run::<true>(weights, y, first, line, load);
+            run::<true>(weights, y, first, line, &load);
         } else {
-            run::<false>(weights, y, first, line, load);
+            run::<false>(weights, y, first, line, &load);
         }
     }
 }
@@ -65,20 +115,19 @@ pub(super) unsafe fn blend(
     first: usize,
     line: &mut [[u8; 4]],
 ) {
-    // SAFETY: two lanes.
-    let load = |i: usize| unsafe { _mm256_loadu_si256(lanes[i..i + 2].as_ptr().cast()) };
+    let load = Lanes(lanes);
     // SAFETY: passed on from the caller.
     unsafe {
         if weights.swapped {
-            run::<true>(weights, y, first, line, load);
+            run::<true>(weights, y, first, line, &load);
         } else {
-            run::<false>(weights, y, first, line, load);
+            run::<false>(weights, y, first, line, &load);
         }
     }
 }
 
 /// # Safety
-/// As [`blend`]; `load(i)` gives the lanes of pixels `i` and `i + 1`.
+/// As [`blend`]; `from.load(i)` gives the lanes of pixels `i` and `i + 1`.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn run<const SWAPPED: bool>(
@@ -86,7 +135,7 @@ unsafe fn run<const SWAPPED: bool>(
     y: usize,
     first: usize,
     line: &mut [[u8; 4]],
-    load: impl Fn(usize) -> __m256i,
+    from: &impl Load,
 ) {
     let count = line.len();
     let columns = &weights.columns[first..first + count];
@@ -100,7 +149,9 @@ unsafe fn run<const SWAPPED: bool>(
         // SAFETY: `at + 1 < count`.
         let own = unsafe { _mm256_loadu_si256(columns.as_ptr().add(at).cast()) };
         let (along, down) = if SWAPPED { (row, own) } else { (own, row) };
-        let rows = _mm256_maddubs_epi16(along, _mm256_xor_si256(load(at), middle));
+        // SAFETY: as above.
+        let pixels = unsafe { from.load(at) };
+        let rows = _mm256_maddubs_epi16(along, _mm256_xor_si256(pixels, middle));
         let sum = _mm256_add_epi32(_mm256_madd_epi16(rows, down), round);
         let level = _mm256_srli_epi32::<BITS>(sum);
         let words = _mm256_packus_epi32(level, level);
@@ -207,11 +258,34 @@ pub(super) unsafe fn accumulate(sums: &mut [u32], row: &[u8], weight: u16) {
     super::area::accumulate_plain(sums, row, weight);
 }
 
-/// Luma and chroma to red, green and blue.
+/// Luma and chroma to red, green, blue and zero.
 ///
 /// # Safety
 /// The processor has AVX2.
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn yuv(line: &mut [[u8; 4]]) {
-    super::read::yuv_plain(line);
+    let (eights, rest) = line.as_chunks_mut::<8>();
+    let byte = _mm256_set1_epi32(255);
+    let times = |x: __m256i, by: i32| _mm256_mullo_epi32(x, _mm256_set1_epi32(by));
+    let level = |x: __m256i| {
+        let whole = _mm256_srai_epi32::<16>(x);
+        _mm256_max_epi32(_mm256_min_epi32(whole, byte), _mm256_setzero_si256())
+    };
+    for eight in eights {
+        // SAFETY: 32 bytes.
+        let pixels = unsafe { _mm256_loadu_si256(eight.as_ptr().cast()) };
+        let y = _mm256_sub_epi32(_mm256_and_si256(pixels, byte), _mm256_set1_epi32(16));
+        let middle = _mm256_set1_epi32(128);
+        let u = _mm256_sub_epi32(_mm256_and_si256(_mm256_srli_epi32::<8>(pixels), byte), middle);
+        let v = _mm256_sub_epi32(_mm256_and_si256(_mm256_srli_epi32::<16>(pixels), byte), middle);
+        let luma = _mm256_add_epi32(times(y, bt601::Y), _mm256_set1_epi32(1 << 15));
+        let r = level(_mm256_add_epi32(luma, times(v, bt601::RV)));
+        let g = level(_mm256_sub_epi32(_mm256_sub_epi32(luma, times(u, bt601::GU)), times(v, bt601::GV)));
+        let b = level(_mm256_add_epi32(luma, times(u, bt601::BU)));
+        let rg = _mm256_or_si256(r, _mm256_slli_epi32::<8>(g));
+        let rgb = _mm256_or_si256(rg, _mm256_slli_epi32::<16>(b));
+        // SAFETY: as above.
+        unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), rgb) };
+    }
+    super::read::yuv_plain(rest);
 }

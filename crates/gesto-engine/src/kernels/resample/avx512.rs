@@ -6,6 +6,71 @@ use super::bilinear::{AHEAD, BITS, Pairs, ROUND, Weights};
 use super::emit::{self, Cells};
 use crate::plan::layout::Format;
 
+/// Where the lanes of four pixels come from. Inlined into a function that enables the instructions.
+trait Load {
+    /// # Safety
+    /// The processor has the instructions of this module; `i + 3` is a pixel.
+    unsafe fn load(&self, i: usize) -> __m512i;
+}
+
+/// From the picture itself, pair by pair.
+struct Gather<'a> {
+    near: &'a [usize],
+    far: &'a [usize],
+    /// The rows above and below.
+    rows: [*const u8; 2],
+    /// Those of a later row of the output, whose pixels come while this row's are computed: rows lie pages apart, where the
+    /// processor does not look ahead by itself.
+    next: [*const u8; 2],
+    ahead: bool,
+    shuffle: __m512i,
+}
+
+impl Load for Gather<'_> {
+    /// # Safety
+    /// As [`Load::load`].
+    #[inline(always)]
+    unsafe fn load(&self, i: usize) -> __m512i {
+        if self.ahead {
+            for k in [0, 2] {
+                // SAFETY: a hint, whatever the address.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(self.next[0].wrapping_add(self.near[i + k]).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(self.next[1].wrapping_add(self.far[i + k]).cast());
+                }
+            }
+        }
+        let lane = |k: usize| {
+            // SAFETY: every pair of the row lies in the picture.
+            unsafe {
+                let upper = _mm_loadl_epi64(self.rows[0].wrapping_add(self.near[i + k]).cast());
+                let lower = _mm_loadl_epi64(self.rows[1].wrapping_add(self.far[i + k]).cast());
+                _mm_unpacklo_epi64(upper, lower)
+            }
+        };
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let low = _mm256_set_m128i(lane(1), lane(0));
+            let high = _mm256_set_m128i(lane(3), lane(2));
+            let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+            _mm512_shuffle_epi8(all, self.shuffle)
+        }
+    }
+}
+
+/// Pixels that have been collected.
+struct Lanes<'a>(&'a [[u8; 16]]);
+
+impl Load for Lanes<'_> {
+    /// # Safety
+    /// As [`Load::load`].
+    #[inline(always)]
+    unsafe fn load(&self, i: usize) -> __m512i {
+        // SAFETY: four lanes.
+        unsafe { _mm512_loadu_si512(self.0[i..i + 4].as_ptr().cast()) }
+    }
+}
+
 /// Bilinear samples of one row.
 ///
 /// # Safety
@@ -21,39 +86,22 @@ pub(super) unsafe fn bilinear(
     line: &mut [[u8; 4]],
 ) {
     let columns = first..first + line.len();
-    let (near, far) = (&pairs.near[columns.clone()], &pairs.far[columns]);
     let at = |offsets: [usize; 2]| offsets.map(|offset| data.as_ptr().wrapping_add(offset));
-    let [above, below] = at(pairs.rows[y]);
-    // Later rows' pixels come while this row's are computed: rows lie pages apart, where the processor does not look ahead
-    // by itself.
-    let [next_above, next_below] = at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y]));
-    // SAFETY: an array of 16 bytes.
-    let shuffle = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) };
-    let ahead = !weights.swapped;
-    let load = |i: usize| {
-        if ahead {
-            for k in [0, 2] {
-                _mm_prefetch::<_MM_HINT_T0>(next_above.wrapping_add(near[i + k]).cast());
-                _mm_prefetch::<_MM_HINT_T0>(next_below.wrapping_add(far[i + k]).cast());
-            }
-        }
-        // SAFETY: every pair lies in `data`.
-        let lane = |k: usize| unsafe {
-            let upper = _mm_loadl_epi64(above.wrapping_add(near[i + k]).cast());
-            let lower = _mm_loadl_epi64(below.wrapping_add(far[i + k]).cast());
-            _mm_unpacklo_epi64(upper, lower)
-        };
-        let low = _mm256_set_m128i(lane(1), lane(0));
-        let high = _mm256_set_m128i(lane(3), lane(2));
-        let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-        _mm512_shuffle_epi8(all, shuffle)
+    let load = Gather {
+        near: &pairs.near[columns.clone()],
+        far: &pairs.far[columns],
+        rows: at(pairs.rows[y]),
+        next: at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y])),
+        ahead: !weights.swapped,
+        // SAFETY: an array of 16 bytes.
+        shuffle: unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) },
     };
     // SAFETY: passed on from the caller.
     unsafe {
         if weights.swapped {
-            run::<true>(weights, y, first, line, load);
+            run::<true>(weights, y, first, line, &load);
         } else {
-            run::<false>(weights, y, first, line, load);
+            run::<false>(weights, y, first, line, &load);
         }
     }
 }
@@ -71,20 +119,19 @@ pub(super) unsafe fn blend(
     first: usize,
     line: &mut [[u8; 4]],
 ) {
-    // SAFETY: four lanes.
-    let load = |i: usize| unsafe { _mm512_loadu_si512(lanes[i..i + 4].as_ptr().cast()) };
+    let load = Lanes(lanes);
     // SAFETY: passed on from the caller.
     unsafe {
         if weights.swapped {
-            run::<true>(weights, y, first, line, load);
+            run::<true>(weights, y, first, line, &load);
         } else {
-            run::<false>(weights, y, first, line, load);
+            run::<false>(weights, y, first, line, &load);
         }
     }
 }
 
 /// # Safety
-/// As [`blend`]; `load(i)` gives the lanes of pixels `i..i + 4`.
+/// As [`blend`]; `from.load(i)` gives the lanes of pixels `i..i + 4`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 unsafe fn run<const SWAPPED: bool>(
@@ -92,7 +139,7 @@ unsafe fn run<const SWAPPED: bool>(
     y: usize,
     first: usize,
     line: &mut [[u8; 4]],
-    load: impl Fn(usize) -> __m512i,
+    from: &impl Load,
 ) {
     let count = line.len();
     let columns = &weights.columns[first..first + count];
@@ -106,7 +153,9 @@ unsafe fn run<const SWAPPED: bool>(
         // SAFETY: `at + 3 < count`.
         let own = unsafe { _mm512_loadu_si512(columns.as_ptr().add(at).cast()) };
         let (along, down) = if SWAPPED { (row, own) } else { (own, row) };
-        let rows = _mm512_maddubs_epi16(along, _mm512_xor_si512(load(at), middle));
+        // SAFETY: as above.
+        let pixels = unsafe { from.load(at) };
+        let rows = _mm512_maddubs_epi16(along, _mm512_xor_si512(pixels, middle));
         let sum = _mm512_add_epi32(_mm512_madd_epi16(rows, down), round);
         let level = _mm512_srli_epi32::<{ BITS as u32 }>(sum);
         // SAFETY: four pixels from `at` on.
@@ -161,13 +210,4 @@ pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) unsafe fn accumulate(sums: &mut [u32], row: &[u8], weight: u16) {
     super::area::accumulate_plain(sums, row, weight);
-}
-
-/// Luma and chroma to red, green and blue.
-///
-/// # Safety
-/// The processor has AVX-512 F, BW, VL and DQ.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) unsafe fn yuv(line: &mut [[u8; 4]]) {
-    super::read::yuv_plain(line);
 }

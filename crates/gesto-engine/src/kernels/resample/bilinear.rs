@@ -199,9 +199,8 @@ impl Visitor for Gather<'_> {
     fn visit(self, pixel: impl Fn(usize, usize) -> [u8; 3]) {
         for (to, &column) in self.lanes.iter_mut().zip(self.columns) {
             let (_, _, [a, b, c, d]) = corners(column, self.row, self.swapped, &pixel);
-            for i in 0..3 {
-                to[4 * i..4 * i + 4].copy_from_slice(&[a[i], b[i], c[i], d[i]]);
-            }
+            // One store of 16 bytes.
+            *to = [a[0], b[0], c[0], d[0], a[1], b[1], c[1], d[1], a[2], b[2], c[2], d[2], 0, 0, 0, 0];
         }
     }
 }

@@ -59,18 +59,14 @@ pub(super) fn to_rgb(tier: Tier, format: PixelFormat, line: &mut [[u8; 4]]) {
         PixelFormat::Bgr8 | PixelFormat::Bgra8 => line.iter_mut().for_each(|pixel| pixel.swap(0, 2)),
         PixelFormat::Nv12 | PixelFormat::Yuyv => match tier {
             Tier::Plain => yuv_plain(line),
-            // SAFETY: the tier proves the instructions.
+            // SAFETY: the tier proves the instructions; processors with AVX-512 have AVX2.
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => unsafe { super::avx2::yuv(line) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => unsafe { super::avx512::yuv(line) },
+            Tier::Avx2 | Tier::Avx512 => unsafe { super::avx2::yuv(line) },
         },
     }
 }
 
-/// The definition; the compiler vectorises it for the instructions of the function that it is inlined into.
-#[inline(always)]
+/// The definition.
 pub(super) fn yuv_plain(line: &mut [[u8; 4]]) {
     for pixel in line {
         let [y, u, v, _] = *pixel;
