@@ -70,50 +70,6 @@ pub(crate) struct Preprocess {
     /// Bytes of an uploaded row, and of one plane's pixels in it.
     pitch: usize,
     row_bytes: usize,
-    /// Where only some columns are read, those alone travel.
-    columns: Option<Columns>,
-}
-
-/// The pixels of a row that some output pixel reads.
-#[derive(Debug)]
-struct Columns {
-    /// First bytes of the pieces in a stored row, ascending.
-    starts: Vec<usize>,
-    /// Bytes of a piece: one pixel, or two neighbours.
-    piece: usize,
-}
-
-impl Columns {
-    /// Columns that are worth gathering: a good deal less than the row. Ascending.
-    fn new(columns: &[usize], width: usize, format: PixelFormat) -> Option<Self> {
-        let (pairs, single) = columns.as_chunks::<2>();
-        // Pairs of pixels share their colour in YUV.
-        if format.samples(width).pair != 0 || columns.len() * 10 > width * 6 {
-            return None;
-        }
-        let bytes = format.bytes();
-        let neighbours = single.is_empty() && pairs.iter().all(|pair| pair[0] + 1 == pair[1]);
-        let pixels = if neighbours { 2 } else { 1 };
-        let starts = columns.iter().step_by(pixels).map(|column| column * bytes).collect();
-        Some(Self { starts, piece: pixels * bytes })
-    }
-
-    fn gather(&self, row: &[u8], to: &mut [u8]) {
-        match self.piece {
-            1 => self.pieces::<1>(row, to),
-            2 => self.pieces::<2>(row, to),
-            3 => self.pieces::<3>(row, to),
-            4 => self.pieces::<4>(row, to),
-            6 => self.pieces::<6>(row, to),
-            _ => self.pieces::<8>(row, to),
-        }
-    }
-
-    fn pieces<const N: usize>(&self, row: &[u8], to: &mut [u8]) {
-        for (to, &start) in to.as_chunks_mut::<N>().0.iter_mut().zip(&self.starts) {
-            to.copy_from_slice(&row[start..start + N]);
-        }
-    }
 }
 
 impl Preprocess {
@@ -138,15 +94,8 @@ impl Preprocess {
         };
         let mut across = taps(view.resize, upright.0, placement.width, across_falls != mirror);
         let mut down = taps(view.resize, upright.1, placement.height, down_falls);
-        let (by_row, by_column) = if turned { (&mut across, &mut down) } else { (&mut down, &mut across) };
-        let rows = keep(by_row);
-        let mut compact = by_column.clone();
-        let kept = keep(&mut compact);
-        let columns = Columns::new(&kept, width, format);
-        if columns.is_some() {
-            *by_column = compact;
-        }
-        let row_bytes = format.bytes() * if columns.is_some() { kept.len() } else { width };
+        let rows = keep_rows(if turned { &mut across } else { &mut down });
+        let row_bytes = width * format.bytes();
         let samples = format.samples(width);
         // A row of NV12 takes its chroma row along.
         let uploaded = if format == PixelFormat::Nv12 { 2 * row_bytes } else { row_bytes };
@@ -192,7 +141,7 @@ impl Preprocess {
         let table = gpu.filled("resize taps", &table, storage)?;
         let bind = gpu.bind(&kernels.resize_layout, &[maps, &frames, &uniform, &table]);
         gpu.check()?;
-        Ok(Self { geometry, bind, frames, rows, pitch, row_bytes, columns })
+        Ok(Self { geometry, bind, frames, rows, pitch, row_bytes })
     }
 
     /// Bytes that one picture uploads.
@@ -248,15 +197,6 @@ impl Preprocess {
             }
             return;
         }
-        if let Some(columns) = &self.columns {
-            let mut line = vec![0; self.row_bytes];
-            for (i, &row) in rows.iter().enumerate() {
-                columns.gather(&frame.data[row * frame.pitch..], &mut line);
-                let start = i * self.pitch;
-                to.slice(start..start + self.row_bytes).copy_from_slice(&line);
-            }
-            return;
-        }
         let gapless = frame.pitch == self.pitch;
         let mut done = 0;
         while done < rows.len() {
@@ -274,20 +214,20 @@ impl Preprocess {
     }
 }
 
-/// The rows or columns that taps read, ascending; the taps then count those.
-fn keep(taps: &mut [Tap]) -> Vec<usize> {
+/// The rows that taps read, ascending; the taps then count those.
+fn keep_rows(taps: &mut [Tap]) -> Vec<usize> {
     // A second tap without a share is not read for its value.
     for tap in taps.iter_mut() {
         if tap.share == 0.0 {
             tap.second = tap.first;
         }
     }
-    let mut kept: Vec<usize> = taps.iter().flat_map(|t| [t.first as usize, t.second as usize]).collect();
-    kept.sort_unstable();
-    kept.dedup();
-    let place = |at: u32| kept.binary_search(&(at as usize)).expect("what a tap reads is kept") as u32;
+    let mut rows: Vec<usize> = taps.iter().flat_map(|t| [t.first as usize, t.second as usize]).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let place = |row: u32| rows.binary_search(&(row as usize)).expect("every tap's row is kept") as u32;
     for tap in taps {
         (tap.first, tap.second) = (place(tap.first), place(tap.second));
     }
-    kept
+    rows
 }

@@ -6,7 +6,7 @@ use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::Kernels;
 use crate::network::{Dispatch, record};
-use crate::plan::stage::{Shape, Stage, Tables, Tile};
+use crate::plan::stage::{ConvJob, Shape, Stage, Tables, Tile};
 
 /// What the kernels read and write.
 pub(crate) struct Binds<'a> {
@@ -98,29 +98,70 @@ fn fitted(gpu: &Gpu, kernels: &Kernels, stage: &Stage, tables: &Tables, shape: S
     if shape.depth == 0 {
         return Some(shape);
     }
-    let fits: Vec<Shape> =
-        tables.conv_jobs[jobs.clone()].iter().map(|job| job.fit(shape)).collect::<Option<_>>()?;
-    let most = |f: fn(&Shape) -> usize| fits.iter().map(f).max().unwrap_or(0);
-    let shape = Shape { staged: most(|s| s.staged), taps: most(|s| s.taps), ..shape };
-    kernels.fitted(gpu, shape)
+    let cells = tables.conv_jobs[jobs.clone()].iter().map(|job| job.staged_cells(shape));
+    let staged = cells.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+    kernels.fitted(gpu, Shape { staged, ..shape })
 }
 
-/// Splits the steps only where there are too few tiles to fill the machine.
+/// Without measuring: what an H200 preferred for layers of the kind. Vector kernels split the steps only where there are too
+/// few tiles to fill the machine.
 fn rule(stage: &Stage, tables: &Tables, shapes: &[Shape], software: bool) -> Option<Shape> {
     let Stage::Convs { jobs } = stage else { return None };
-    let groups = |shape: Shape| tiles(stage, tables, Some(shape)).len();
     let jobs = &tables.conv_jobs[jobs.clone()];
     let steps = jobs.iter().map(|job| job.steps()).max().unwrap_or(1);
-    let blocks = jobs.iter().map(|job| job.blocks()).max().unwrap_or(1);
-    let fits = |shape: &&Shape| {
-        (shape.split == 1 || shape.split * 2 <= steps) && shape.columns * shape.across < 2 * blocks
-    };
     if software {
         // The smallest kernel: the driver compiles it with a CPU's compiler.
         return shapes.iter().min_by_key(|s| (s.split, s.depth > 0, s.rows * s.columns)).copied();
     }
+    if let Some(shape) = preferred(jobs, steps, shapes) {
+        return Some(shape);
+    }
+    let groups = |shape: Shape| tiles(stage, tables, Some(shape)).len();
+    let fits = |shape: &&Shape| shape.split == 1 || shape.split * 2 <= steps;
     let enough = shapes.iter().filter(fits).find(|&&shape| groups(shape) >= BUSY);
     enough.or_else(|| shapes.iter().rfind(fits)).or_else(|| shapes.first()).copied()
+}
+
+/// Blocks of 16 x 16 sums from which on a layer's time is its work, and no longer a chain of loads.
+const MANY_BLOCKS: usize = 2500;
+/// Likewise for several layers at once.
+const SEVERAL_BLOCKS: usize = 1200;
+
+/// A shape of the matrix kernels for these jobs, if the device has the one wanted.
+fn preferred(jobs: &[ConvJob], steps: usize, shapes: &[Shape]) -> Option<Shape> {
+    let staged = |teams, across, rows, columns, depth| {
+        shapes.iter().find(|s| {
+            (s.teams, s.across, s.rows, s.columns, s.depth) == (teams, across, rows, columns, depth)
+        })
+    };
+    let direct = |split, rows, columns| {
+        let fits = |s: &&Shape| (s.split, s.rows, s.columns, s.depth) == (split, rows, columns, 0);
+        shapes.iter().filter(fits).max_by_key(|s| s.ahead)
+    };
+    let sums: usize = jobs.iter().map(|job| job.sums()).sum();
+    let blocks = jobs.iter().map(|job| job.blocks()).max().unwrap_or(1);
+    let chosen = if sums < MANY_BLOCKS && (jobs.len() == 1 || sums < SEVERAL_BLOCKS) {
+        // As many teams as it takes for each to have its steps' matrices on their way at once.
+        match steps {
+            0..=5 => direct(1, 1, 2),
+            6..=10 => direct(2, 1, 2),
+            11..=20 => direct(4, 1, 2),
+            _ => direct(8, 1, 1),
+        }
+    } else if sums < MANY_BLOCKS {
+        staged(4, 2, 2, 2, 4).or_else(|| staged(4, 2, 2, 2, 2))
+    } else if steps <= 5 && blocks < 4 {
+        direct(1, 1, 2)
+    } else if jobs.iter().any(|job| job.strided()) {
+        if blocks < 8 { direct(1, 2, 2) } else { staged(4, 2, 2, 4, 2) }
+    } else if jobs.iter().all(|job| job.side() == 1) || blocks >= 8 {
+        staged(4, 2, 2, 2, 2)
+    } else if blocks >= 4 {
+        staged(4, 1, 2, 4, 1)
+    } else {
+        staged(4, 1, 2, 2, 1)
+    };
+    chosen.copied()
 }
 
 fn tiles(stage: &Stage, tables: &Tables, shape: Option<Shape>) -> Vec<Tile> {

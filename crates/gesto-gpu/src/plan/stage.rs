@@ -94,12 +94,6 @@ pub(crate) struct Shape {
     pub(crate) ahead: usize,
     /// Cells for which a staging workgroup has room.
     pub(crate) staged: usize,
-    /// Whether weights are staged too.
-    pub(crate) weighed: bool,
-    /// Taps of the kernel, for which staged weights have room.
-    pub(crate) taps: usize,
-    /// It reads the picture.
-    pub(crate) picture: bool,
 }
 
 impl Shape {
@@ -132,9 +126,6 @@ impl fmt::Display for Shape {
                 self.staged,
                 16 * self.depth
             )?;
-            if self.weighed {
-                write!(f, " with their weights")?;
-            }
         }
         Ok(())
     }
@@ -342,6 +333,21 @@ impl ConvJob {
         (self.out_channels as usize).div_ceil(FRAGMENT)
     }
 
+    /// Rows and columns of the kernel.
+    pub(crate) fn side(&self) -> usize {
+        self.side as usize
+    }
+
+    /// It reads every other cell.
+    pub(crate) fn strided(&self) -> bool {
+        self.stride > 1
+    }
+
+    /// Blocks of 16 x 16 sums.
+    pub(crate) fn sums(&self) -> usize {
+        self.fragments as usize * self.blocks()
+    }
+
     /// The job's share of a dispatch: one entry for each workgroup.
     pub(crate) fn tiles(&self, job: usize, shape: Shape) -> impl Iterator<Item = Tile> {
         let blocks = self.blocks();
@@ -361,10 +367,6 @@ impl ConvJob {
     /// Staged cells from one row of the kernel to the next.
     fn strip(&self, shape: Shape) -> usize {
         let [side, stride, in_row] = [self.side, self.stride, self.in_row].map(|n| n as usize);
-        if self.picture() {
-            // A run of four pixels for each output cell.
-            return 15 * stride + 4;
-        }
         if self.fragments_in_row != 0 {
             return 15 * stride + side;
         }
@@ -372,18 +374,14 @@ impl ConvJob {
         in_row.min(shape.fragments() * FRAGMENT + side - 1)
     }
 
-    /// The staging shape with as much room as the job needs, or `None` where it is not for this kind of job.
-    pub(crate) fn fit(&self, shape: Shape) -> Option<Shape> {
+    /// Cells that a workgroup stages; none for the picture, which is not staged.
+    pub(crate) fn staged_cells(&self, shape: Shape) -> Option<usize> {
         let (side, strip) = (self.side as usize, self.strip(shape));
-        if shape.picture != self.picture() {
-            return None;
+        match self.fragments_in_row {
+            _ if self.picture() => None,
+            0 => Some((side - 1) * strip + shape.fragments() * FRAGMENT + side - 1),
+            _ => Some(shape.fragments() * side * strip),
         }
-        let staged = match self.fragments_in_row {
-            0 if shape.picture => return None,
-            0 => (side - 1) * strip + shape.fragments() * FRAGMENT + side - 1,
-            _ => shape.fragments() * side * strip,
-        };
-        Some(Shape { staged, taps: if shape.picture { side } else { side * side }, ..shape })
     }
 }
 

@@ -8,63 +8,22 @@
 // strip for each row of the kernel where rows are long; else a strip for each fragment and row of the kernel. `tile.w` is
 // the distance from one row of the kernel to the next.
 //
-// The picture has four channels: its steps are runs of four pixels, one for each row of the kernel, and its staged cells
-// are single vectors. Weights may be staged too.
-//
 // Accumulators cannot be indexed, so kernels.rs sets the constants and writes out the lines marked with '//='.
 
-// Vectors of four in a line of sums; as in staged cells and weights, the spare two keep neighbours in different banks.
+// Vectors of four in a line of sums, and of a staged cell; the spare two keep neighbours in different banks.
 const LINE: u32 = PASSED * 4u + 2u;
 const FRAGMENTS: u32 = TEAMS / ACROSS * ROWS;
-const BLOCKS: u32 = COLUMNS * ACROSS;
-// Cells on which the threads are at one time while staging, BESIDE of them on each.
+const CELL: u32 = DEPTH * 4u + 2u;
+// Threads beside each other on a cell while staging, and cells on which the threads are at one time.
+const BESIDE: u32 = DEPTH * 4u;
 const ABREAST: u32 = THREADS / BESIDE;
 
-// CELL vectors of four for each cell.
 var<workgroup> staged: array<vec4<f16>, STAGED * CELL>;
-// The weights of the chunks at hand, channel by channel, where WEIGHED.
-var<workgroup> kernel: array<vec4<f16>, KERNEL>;
 // The map's cell behind each staged one.
 var<workgroup> origins: array<u32, STAGED>;
 var<workgroup> places: array<vec2<u32>, FRAGMENTS * 16u>;
 // Each team's sums of sixteen cells and PASSED blocks, on their way out.
 var<workgroup> sums: array<vec4<f32>, TEAMS * 16u * LINE>;
-
-// A vector of the weights of `BLOCKS` blocks of `steps` steps: step, block, output channel, vector.
-fn weight(job: Job, first: u32, block: u32, number: u32) -> vec4<f16> {
-    let step = first + number / (BLOCKS * 64u);
-    let here = min(block + number / 64u % BLOCKS, job.output_blocks - 1u);
-    return weights[job.weights / 4u + (step * job.output_blocks + here) * 64u + number % 64u];
-}
-
-fn weight_place(pitch: u32, number: u32) -> u32 {
-    let channel = number / 64u % BLOCKS * 16u + number / 4u % 16u;
-    return channel * pitch + number / (BLOCKS * 64u) * 4u + number % 4u;
-}
-
-fn stage_weights(job: Job, first: u32, steps: u32, block: u32, pitch: u32, local: u32) {
-    let count = steps * BLOCKS * 64u;
-    for (var n = local; n < count; n += 4u * THREADS) {
-        // Four loads on their way at a time.
-        let n1 = min(n + THREADS, count - 1u);
-        let n2 = min(n + 2u * THREADS, count - 1u);
-        let n3 = min(n + 3u * THREADS, count - 1u);
-        let v0 = weight(job, first, block, n);
-        let v1 = weight(job, first, block, n1);
-        let v2 = weight(job, first, block, n2);
-        let v3 = weight(job, first, block, n3);
-        kernel[weight_place(pitch, n)] = v0;
-        if (n + THREADS < count) {
-            kernel[weight_place(pitch, n1)] = v1;
-        }
-        if (n + 2u * THREADS < count) {
-            kernel[weight_place(pitch, n2)] = v2;
-        }
-        if (n + 3u * THREADS < count) {
-            kernel[weight_place(pitch, n3)] = v3;
-        }
-    }
-}
 
 fn store(job: Job, lane: u32, sums_at: u32, places_at: u32, block: u32) {
     for (var e = lane; e < 64u * PASSED; e += LANES) {
@@ -112,12 +71,7 @@ fn main(
     let block = tile.z + team % ACROSS * COLUMNS;
     let beside = local % BESIDE;
     let next = job.stride * CELL;
-    // Steps from one row of the kernel to the next, and the team's first channel among the tile's.
-    let across = select(job.side, 1u, PICTURE);
-    let column = team % ACROSS * COLUMNS * 16u;
-    let taps = job.side * across;
-    // Vectors of four from one output channel's staged weights to the next one's.
-    let pitch = DEPTH * taps * 4u + 2u;
+    let taps = job.side * job.side;
     let top = row * apart * CELL;
     //= accumulators
     for (var chunk = 0u; chunk < job.chunks; chunk += DEPTH) {
@@ -144,9 +98,6 @@ fn main(
                     staged[s3 * CELL + beside] = v3;
                 }
             }
-        }
-        if (WEIGHED) {
-            stage_weights(job, chunk * taps, depth * taps, tile.z, pitch, local);
         }
         workgroupBarrier();
         //= products
