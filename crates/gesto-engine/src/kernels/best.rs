@@ -20,8 +20,8 @@ impl Best {
         Self(std::iter::repeat_with(AtomicU64::default).take(anchors).collect())
     }
 
-    /// What member `index` of `size` does: some rows of each level. Below `limit`, where nobody asks for the class, it is
-    /// left 0.
+    /// What member `index` of `size` does: some rows of each level. Anchor points without a logit of at least `limit` get minus
+    /// infinity: nobody asks for their class.
     ///
     /// # Safety
     /// `levels` belong to `arena`'s plan; no thread writes the class planes meanwhile.
@@ -58,17 +58,17 @@ impl Best {
                 let cell = (y * level.grid.pitch() + x) * LINE;
                 // SAFETY: the cell lies inside the plane, 16 numbers of f32.
                 let logits = |plane: usize| unsafe { arena.at(plane + cell).cast::<[f32; 16]>().read() };
-                let mut most = f32::NEG_INFINITY;
-                for &plane in &level.classes {
-                    let logit = maximum(logits(plane));
-                    most = if logit > most { logit } else { most };
-                }
-                let class = if most >= limit {
+                // Most cells end here: a comparison of whole lines is all that they cost.
+                let passes = |plane: usize| logits(plane).iter().fold(false, |any, &x| any | (x >= limit));
+                let (mut most, mut class) = (f32::NEG_INFINITY, 0);
+                if level.classes.iter().fold(false, |any, &plane| any | passes(plane)) {
                     let all = level.classes.iter().flat_map(|&plane| logits(plane));
-                    all.zip(0..).find(|(logit, _)| *logit == most).map_or(0, |(_, class)| class)
-                } else {
-                    0
-                };
+                    for (logit, at) in all.zip(0_u64..) {
+                        if logit > most {
+                            (most, class) = (logit, at);
+                        }
+                    }
+                }
                 let found = u64::from(most.to_bits()) << 32 | class;
                 self.0[before + y * level.grid.width + x].store(found, Relaxed);
             }
@@ -94,32 +94,5 @@ impl Best {
             }
         }
         end
-    }
-}
-
-/// The largest number, by halves; NaN counts as the smallest.
-fn maximum(numbers: [f32; 16]) -> f32 {
-    let mut most = numbers.map(|x| if x > f32::NEG_INFINITY { x } else { f32::NEG_INFINITY });
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            most[i] = if most[i + width] > most[i] { most[i + width] } else { most[i] };
-        }
-    }
-    most[0]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::maximum;
-
-    #[test]
-    fn the_largest_of_sixteen() {
-        for at in 0..16 {
-            let mut numbers = [-3.5; 16];
-            numbers[(at + 5) % 16] = f32::NAN;
-            numbers[at] = -1.25;
-            assert_eq!(maximum(numbers), -1.25);
-        }
-        assert_eq!(maximum([f32::NAN; 16]), f32::NEG_INFINITY);
     }
 }
