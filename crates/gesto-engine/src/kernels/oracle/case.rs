@@ -127,11 +127,11 @@ impl Case {
         }
         if cfg!(miri) {
             // An interpreter takes a thousand times as long; bad accesses show in small cases as well.
-            (self.height, self.width) = (self.height.min(4), self.width.min(8));
+            (self.height, self.width) = (self.height.min(4), self.width.min(6));
             self.sources.truncate(2);
-            self.sources.iter_mut().for_each(|used| *used = (*used).min(6));
+            self.sources.iter_mut().for_each(|used| *used = (*used).min(3));
             self.outputs.truncate(1);
-            self.outputs[0].0 = self.outputs[0].0.min(20);
+            self.outputs[0].0 = self.outputs[0].0.min(18);
         }
         self
     }

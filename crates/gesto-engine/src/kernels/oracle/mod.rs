@@ -20,7 +20,7 @@ use crate::plan::layout::Format;
 fn on_tier(isa: Isa, check: impl FnOnce(Token, u32)) {
     let detected = Detected::get();
     match detected.token(isa) {
-        Ok(token) if cfg!(miri) => check(token, 24),
+        Ok(token) if cfg!(miri) => check(token, 2),
         // Some ten thousand times slower than the unit itself.
         Ok(token) if detected.is_emulated(isa) => check(token, 40),
         Ok(token) => check(token, 400),
@@ -35,7 +35,12 @@ fn skipped(what: &str, why: &str) {
 
 /// A runner of `cases` that draws the same ones every time.
 fn runner(cases: u32) -> TestRunner {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: if cfg!(miri) { 0 } else { 200 },
+        ..Config::default()
+    };
     let algorithm = config.rng_algorithm;
     TestRunner::new_with_rng(config, proptest::test_runner::TestRng::deterministic_rng(algorithm))
 }
