@@ -160,9 +160,8 @@ impl Kernels {
     /// Squares that a convolution by minimal filtering takes at a time, at most; 0 when the tier has no such kernel.
     pub(crate) fn winograd_squares(self) -> usize {
         match self.isa() {
-            Isa::AmxBf16 | Isa::Avx512Bf16 => 0,
-            Isa::AmxInt8 | Isa::Avx512Vnni | Isa::PortableInt8 => 0,
-            Isa::Avx512F32 => 14,
+            Isa::AmxBf16 | Isa::AmxInt8 | Isa::Avx512Vnni | Isa::PortableInt8 => 0,
+            Isa::Avx512Bf16 | Isa::Avx512F32 => 14,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2F32 => avx2::CELLS,
             _ => portable::CELLS,
@@ -186,6 +185,8 @@ impl Kernels {
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {
             match self.isa() {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512Bf16 => avx512::winograd_bf16(step, filter, arena, weights, scratch, share),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512F32 => avx512::winograd(step, filter, arena, weights, scratch, share),
                 #[cfg(target_arch = "x86_64")]

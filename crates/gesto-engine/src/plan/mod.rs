@@ -373,7 +373,8 @@ impl Plan {
                     );
                 }
                 assert!(filter.weights.len() == step.blocks.len());
-                assert!(step.chunks.iter().all(|chunk| chunk.cell == LINE && chunk.partial.is_none()));
+                let whole = |chunk: &Chunk| chunk.cell == LINE || self.kernels.format() != Format::F32;
+                assert!(step.chunks.iter().all(|chunk| whole(chunk) && chunk.partial.is_none()));
             }
             let lists = if self.kernels.format() == layout::Format::U8 { 3 } else { 1 };
             assert!(step.bias + lists * step.chunks.len() * LINE <= weights, "{}: no bias", step.name);
@@ -564,7 +565,7 @@ impl Builder<'_> {
         let winograd =
             (everywhere && many && gains && filters && self.kernels.winograd_squares() > 0).then(|| {
                 let planes = task.sources.iter().map(|source| self.places[source.plane.0]).collect();
-                winograd::Winograd::new(&layout, &mut self.packer, planes, grid, per_block)
+                winograd::Winograd::new(&layout, &mut self.packer, planes, grid, per_block, format)
             });
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;

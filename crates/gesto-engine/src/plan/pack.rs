@@ -80,9 +80,8 @@ impl Packer {
                     Format::Bf16 => {
                         for chunk in chunks.clone() {
                             for pair in tap.lanes.as_chunks::<2>().0 {
-                                let [even, odd] = pair.map(|lane| columns.chunk(chunk, lane).map(bf16_bits));
-                                let words = std::array::from_fn(|i| even[i] | odd[i] << 16);
-                                self.lines.push(Line::from_words(words));
+                                let [even, odd] = pair.map(|lane| columns.chunk(chunk, lane));
+                                self.lines.push(bf16_pairs(&even, &odd));
                             }
                         }
                     }
@@ -109,6 +108,11 @@ impl Packer {
 fn bf16_bits(x: f32) -> u32 {
     let bits = x.to_bits();
     (bits + 0x7fff + (bits >> 16 & 1)) >> 16
+}
+
+/// 16 pairs of numbers, rounded.
+pub(super) fn bf16_pairs(even: &[f32; 16], odd: &[f32; 16]) -> Line {
+    Line::from_words(std::array::from_fn(|i| bf16_bits(even[i]) | bf16_bits(odd[i]) << 16))
 }
 
 /// What a task's weights are, and how its input is read.

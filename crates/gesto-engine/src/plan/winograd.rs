@@ -3,9 +3,9 @@
 //! A square of 2x2 outputs takes 16 multiplications a channel instead of 36: inputs and weights are transformed, multiplied
 //! position by position, and the sums transformed back.
 
-use super::layout::{Grid, LINE};
+use super::layout::{Format, Grid, LINE};
 use super::lower::Weight;
-use super::pack::{Layout, Packer};
+use super::pack::{Layout, Packer, bf16_pairs};
 use crate::kernels::memory::Line;
 
 /// Positions of a transformed square.
@@ -14,7 +14,8 @@ pub(crate) const POSITIONS: usize = 16;
 /// What a convolution needs to run this way.
 #[derive(Debug)]
 pub(crate) struct Winograd {
-    /// For each block of chunks the byte offset of its weights: `[position][input line][number][16 C]`.
+    /// For each block of chunks the byte offset of its weights: `[position][input line][number][16 C]`, with bf16
+    /// `[position][input line][pair][chunk][16 pairs]`.
     pub(crate) weights: Vec<usize>,
     /// Byte offset in the arena of cell 0 of each plane read.
     pub(crate) planes: Vec<usize>,
@@ -41,31 +42,48 @@ impl Winograd {
         planes: Vec<usize>,
         grid: Grid,
         per_block: usize,
+        format: Format,
     ) -> Self {
         let columns = layout.columns();
-        let chunks = layout.chunks.len();
+        let sources = &layout.task.sources;
         let mut weights = Vec::new();
-        for first in (0..chunks).step_by(per_block) {
-            let block = first..(first + per_block).min(chunks);
+        for first in (0..layout.chunks.len()).step_by(per_block) {
+            let block = first..(first + per_block).min(layout.chunks.len());
             weights.push(packer.bytes());
-            let lines = packer.reserve(POSITIONS * layout.task.sources.len() * 16 * block.len());
-            let inputs = layout.task.sources.iter().flat_map(|source| {
-                (0..16).map(|lane| (lane < source.channels).then_some(source.first + lane))
-            });
-            for (input, channel) in inputs.enumerate() {
-                let Some(channel) = channel else { continue };
-                for (c, chunk) in block.clone().enumerate() {
-                    let transformed =
-                        transform(|ky, kx| columns.chunk(chunk, Some(Weight { channel, ky, kx })));
-                    for (position, row) in transformed.into_iter().enumerate() {
-                        let line = (position * layout.task.sources.len() * 16 + input) * block.len() + c;
-                        lines[line] = Line::from_words(row.map(f32::to_bits));
+            let lines = packer.reserve(POSITIONS * sources.len() * 16 * block.len());
+            for (s, source) in sources.iter().enumerate() {
+                let channel = |lane: usize| (lane < source.channels).then_some(source.first + lane);
+                for row in 0..16 {
+                    for (c, chunk) in block.clone().enumerate() {
+                        let number = |lane: usize| match channel(lane) {
+                            Some(channel) => {
+                                transform(|ky, kx| columns.chunk(chunk, Some(Weight { channel, ky, kx })))
+                            }
+                            None => [[0.0; 16]; POSITIONS],
+                        };
+                        let rows = match format {
+                            Format::Bf16 => {
+                                let [even, odd] = paired(row).map(number);
+                                std::array::from_fn(|position| bf16_pairs(&even[position], &odd[position]))
+                            }
+                            _ => number(row).map(|row| Line::from_words(row.map(f32::to_bits))),
+                        };
+                        for (position, line) in rows.into_iter().enumerate() {
+                            let at = (position * sources.len() + s) * 16 + row;
+                            lines[at * block.len() + c] = line;
+                        }
                     }
                 }
             }
         }
         Self { weights, planes, rows: grid.height.div_ceil(2), columns: grid.width.div_ceil(2) }
     }
+}
+
+/// Channels of a line of 32 that meet in dot product `pair`: transformed inputs have the even channels first.
+fn paired(pair: usize) -> [usize; 2] {
+    let first = 4 * (pair % 8) + pair / 8;
+    [first, first + 2]
 }
 
 /// Rows of G: the transform of a window of three weights to four positions.

@@ -57,7 +57,7 @@ fn amx_int8_gives_the_scalar_bytes() {
 
 #[test]
 fn minimal_filtering_gives_the_scalar_numbers() {
-    for isa in [Isa::Portable, Isa::Avx2F32, Isa::Avx512F32] {
+    for isa in [Isa::Portable, Isa::Avx2F32, Isa::Avx512F32, Isa::Avx512Bf16] {
         on_tier(isa, |token, cases| {
             if cfg!(miri) {
                 return super::skipped(&format!("minimal filtering on {isa}"), "too slow under Miri");

@@ -6,6 +6,7 @@
 mod bytes;
 mod case;
 mod conv;
+mod filtered;
 mod pool;
 mod scalar;
 

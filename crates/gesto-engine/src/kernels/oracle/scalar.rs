@@ -1,6 +1,7 @@
 //! The reference: one output number at a time, in f64, from numbers and weights rounded as the tier rounds them.
 
 use super::case::{Case, Kind, Step};
+use super::filtered::Filtered;
 use super::stored;
 use crate::isa::Isa;
 use crate::model::Activation;
@@ -40,6 +41,8 @@ pub(super) struct Reference<'a> {
     biases: Vec<Vec<f32>>,
     /// Largest number read, when minimal filtering mixes neighbours before it multiplies.
     filtered: Option<f64>,
+    /// Then with bf16: what it multiplies.
+    mixed: Option<Filtered>,
 }
 
 impl<'a> Reference<'a> {
@@ -52,7 +55,8 @@ impl<'a> Reference<'a> {
             biases.push(numbers.bias);
         }
         let largest = step.input.data.iter().fold(0.0f64, |most, &a| most.max(f64::from(a).abs()));
-        Self { case, step, isa, format, weights, biases, filtered: filtered.then_some(largest) }
+        let mixed = (filtered && format == Format::Bf16).then(|| Filtered::new(case, step));
+        Self { case, step, isa, format, weights, biases, filtered: filtered.then_some(largest), mixed }
     }
 
     /// Output channel `channel` of convolution `conv` at a cell.
@@ -60,7 +64,11 @@ impl<'a> Reference<'a> {
         let (case, input) = (self.case, &self.step.input);
         let k = case.kernel;
         let (mut sum, mut absolute, mut weight_sum) = (0.0f64, 0.0f64, 0.0f64);
-        for i in 0..input.channels {
+        if let Some(mixed) = &self.mixed {
+            (sum, absolute) = mixed.sum(conv, channel, y, x);
+        }
+        let channels = if self.mixed.is_some() { 0 } else { input.channels };
+        for i in 0..channels {
             for ky in 0..k {
                 for kx in 0..k {
                     let w = self.weights[conv][((channel * input.channels + i) * k + ky) * k + kx];
@@ -79,6 +87,8 @@ impl<'a> Reference<'a> {
         // A sum of n products has at most n roundings, whatever the order. The transforms of minimal filtering add up to
         // 16 numbers before and after.
         let mut tolerance = match self.filtered {
+            // The mixed inputs are exact, and the sum that comes of them is one of sixteen times as many products.
+            Some(_) if self.mixed.is_some() => 16.0 * terms * EPSILON * absolute,
             None => terms * EPSILON * absolute,
             Some(largest) => 4.0 * terms * EPSILON * largest * weight_sum,
         };
