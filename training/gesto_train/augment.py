@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .boxes import constant
+from .cutouts import Cutouts
 from .dataset import Dataset
 from .geometry import (
     Batch,
@@ -34,6 +35,9 @@ class AugmentOptions:
     far_scale: tuple[float, float] = (0.3, 0.75)
     paste: float = 0.2  # pictures that get another picture's hand
     paste_side: tuple[float, float] = (13.0, 100.0)
+    people: float = 0.0  # pictures that get cut-out people of other pictures, where there are cut-outs
+    people_each: int = 2
+    people_side: tuple[float, float] = (16.0, 140.0)
     hole: float = 0.25
     max_hands: int = 14
     max_people: int = 26
@@ -163,6 +167,41 @@ def paste_hands(batch: Batch, data: Dataset, bank: HandBank, o: AugmentOptions) 
     )
 
 
+def paste_person(batch: Batch, cutouts: Cutouts, o: AugmentOptions) -> Batch:
+    """Puts a cut-out person, with keypoints and hands, before each picture: small people in every surrounding."""
+    n, _, height, width = batch.images.shape
+    device = batch.images.device
+    chosen = torch.randint(len(cutouts), (n,), device=device)
+    size = cutouts.people.size[chosen]
+    side = torch.exp(uniform(n, *map(math.log, o.people_side), device))
+    turn = uniform(n, -0.2, 0.2, device)
+    aspect = torch.exp(uniform(n, -0.1, 0.1, device))
+    mirrored = torch.rand(n, device=device) < 0.5
+    room = constant((float(width), float(height)), str(device))
+    target = torch.rand(n, 2, device=device) * room
+    affine = compose(side / size.amax(1), turn, aspect, mirrored, size / 2, target)
+    person = warp(cutouts.people, chosen, affine, height, width, o.geometry, fine=2)
+    alpha, inside = sample_images(cutouts.masks[chosen][..., None], size, affine, height, width, fine=2)
+    alpha = (alpha * inside).clamp(max=1)  # bilinear taps round above 1
+    gain = torch.exp(uniform(n, math.log(0.55), math.log(1.25), device))[:, None, None, None]
+    images = batch.images * (1 - alpha) + (person.images * gain).clamp(max=1) * alpha
+
+    covered = _hide(batch._replace(images=images), person.people[:, 0, :4], person.people[:, 0, 4] > ABSENT)
+    # The silhouette says better than its box which keypoints it covers.
+    x = batch.keypoints[..., 0].long().clamp(0, width - 1)
+    y = batch.keypoints[..., 1].long().clamp(0, height - 1)
+    under = alpha.flatten(1).gather(1, (y * width + x).flatten(1)).view_as(x) > 0.5
+    v = batch.keypoints[..., 2]
+    keypoints = torch.cat([batch.keypoints[..., :2], torch.where(under & (v == VISIBLE), HIDDEN, v)[..., None]], -1)
+    return Batch(
+        images,
+        torch.cat([person.hands, covered.hands], 1),
+        torch.cat([person.hand_mix, covered.hand_mix], 1),
+        torch.cat([person.people, covered.people], 1),
+        torch.cat([person.keypoints, keypoints], 1),
+    )
+
+
 def punch_hole(batch: Batch, probability: float) -> Batch:
     """Covers a random rectangle with one colour or with noise: what a cup or a door frame does."""
     n, _, height, width = batch.images.shape
@@ -181,7 +220,16 @@ def punch_hole(batch: Batch, probability: float) -> Batch:
     return _hide(batch._replace(images=torch.where(mask, rough, batch.images)), boxes, active)
 
 
-def training_batch(data: Dataset, draw, bank: HandBank | None, count: int, height: int, width: int, o: AugmentOptions) -> Batch:
+def training_batch(
+    data: Dataset,
+    draw,
+    bank: HandBank | None,
+    count: int,
+    height: int,
+    width: int,
+    o: AugmentOptions,
+    cutouts: Cutouts | None = None,
+) -> Batch:
     """`draw(n)` returns n picture indices on the device."""
     stacked, mosaics, many, far = (int(count * share) for share in (o.stack, o.mosaic, o.many, o.far))
     plain = count - stacked - mosaics - many - far
@@ -197,13 +245,21 @@ def training_batch(data: Dataset, draw, bank: HandBank | None, count: int, heigh
         parts.append(tiles(data, draw, many, height, width, 2 * rows, 2 * columns, o, fine=2))
     batch = _cat([_pad(_keep_best(p, o.max_hands, o.max_people), o) for p in parts], 0)
 
-    pasted = int(count * o.paste) if bank is not None else 0
-    if pasted:
-        # Pictures of one kind lie together: spread the pasted ones evenly over all kinds.
-        chosen = torch.arange(pasted, device=batch.images.device) * count // pasted
-        changed = paste_hands(Batch(*(t[chosen] for t in batch)), data, bank, o)
-        changed = _pad(_keep_best(changed, o.max_hands, o.max_people), o)
-        batch = Batch(*(t.index_copy(0, chosen, c) for t, c in zip(batch, changed)))
+    def on_some(batch: Batch, share: float, change) -> Batch:
+        some = int(count * share)
+        if not some:
+            return batch
+        # Pictures of one kind lie together: spread the changed ones evenly over all kinds.
+        chosen = torch.arange(some, device=batch.images.device) * count // some
+        changed = _pad(_keep_best(change(Batch(*(t[chosen] for t in batch))), o.max_hands, o.max_people), o)
+        return Batch(*(t.index_copy(0, chosen, c) for t, c in zip(batch, changed)))
+
+    if cutouts is not None:
+        for turn in range(o.people_each):
+            # Most get one person, some as many as `people_each`.
+            batch = on_some(batch, o.people / (turn + 1), lambda some: paste_person(some, cutouts, o))
+    if bank is not None:
+        batch = on_some(batch, o.paste, lambda some: paste_hands(some, data, bank, o))
     batch = punch_hole(batch, o.hole)
     return batch._replace(images=photometric(batch.images, o.photometric))
 

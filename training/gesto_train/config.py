@@ -20,6 +20,7 @@ class DataOptions:
 
     pictures: tuple[str, ...] = ()
     index: str = ""
+    cutouts: tuple[str, ...] = ()  # masks of people (`cut_people.py`)
     canvas: int = 336
     teacher_share: float = 0.0
     max_people: int = 26
@@ -29,11 +30,18 @@ class DataOptions:
     dev_share: dict[str, float] = field(default_factory=dict)
 
     def picture_paths(self) -> list[Path]:
-        paths = []
-        for text in self.pictures:
-            path = Path(text)
-            paths += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
-        return paths
+        return _expand(self.pictures)
+
+    def cutout_paths(self) -> list[Path]:
+        return _expand(self.cutouts)
+
+
+def _expand(texts: tuple[str, ...]) -> list[Path]:
+    paths = []
+    for text in texts:
+        path = Path(text)
+        paths += sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
+    return paths
 
 
 @dataclass(frozen=True)

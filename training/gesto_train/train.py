@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .augment import AugmentOptions, training_batch
 from .boxes import anchor_points
 from .config import Config, load_config
+from .cutouts import load_cutouts
 from .dataset import Dataset, load
 from .ema import Average
 from .evaluate import brief, evaluate
@@ -88,7 +89,9 @@ class Trainer:
         self.draw = Sampler(train, picture_weights(records, config.sampling), device)
         bank = HandBank(data, train, config.sampling, device)
         self.bank = bank if len(bank) else None
-        print(f"train {len(train)} pictures; hands to paste {dict(bank.count)}", flush=True)
+        self.cutouts = load_cutouts(config.data.cutout_paths(), data, train) if config.data.cutouts else None
+        cut = len(self.cutouts) if self.cutouts else 0
+        print(f"train {len(train)} pictures; people to paste {cut}; hands to paste {dict(bank.count)}", flush=True)
 
         self.network = Multi(config.network.width, config.network.depth).to(device)
         if o.init:
@@ -122,7 +125,7 @@ class Trainer:
         # Every shape has about as many pixels per batch as the first.
         first = self.config.train.shapes[0]
         count = max(8, int(self.config.train.batch * first[0] * first[1] / (height * width)) // 8 * 8)
-        batch = training_batch(self.data, self.draw, self.bank, count, height, width, augment)
+        batch = training_batch(self.data, self.draw, self.bank, count, height, width, augment, self.cutouts)
         points, strides = anchor_points(height, width, str(batch.images.device))
         return self.objective(batch, points, strides, self.half)
 

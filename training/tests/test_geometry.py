@@ -1,7 +1,13 @@
+import io
+import tarfile
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from gesto_train.augment import AugmentOptions, paste_hands, punch_hole, tiles, training_batch
+from gesto_train.augment import AugmentOptions, paste_hands, paste_person, punch_hole, tiles, training_batch
+from gesto_train.cutouts import load_cutouts
 from gesto_train.dataset import load
 from gesto_train.geometry import (
     GeometryOptions,
@@ -117,6 +123,49 @@ def test_pasted_hands_are_labelled_and_what_they_cover_is_not(data):
     assert (pasted.hands[:, 1, 5] != batch.hands[:, 0, 5]).any(), "some hand is covered"
 
 
+@pytest.fixture
+def cutouts(data, tmp_path):
+    """The made-up people, cut out along their rectangles."""
+    mask = np.zeros((80, 96), bool)
+    mask[6:78, 6:80] = True
+    encoded = io.BytesIO()
+    Image.fromarray(mask).save(encoded, "PNG")
+    with tarfile.open(tmp_path / "cutouts.tar", "w") as tar:
+        for i in range(6):
+            entry = tarfile.TarInfo(f"train{i:04d}.png")
+            entry.size = len(encoded.getvalue())
+            tar.addfile(entry, io.BytesIO(encoded.getvalue()))
+    return load_cutouts([tmp_path / "cutouts.tar"], data, data.where(lambda r: r["split"] == "train"))
+
+
+def test_pasted_people_bring_their_labels(data, cutouts):
+    assert len(cutouts) == 6 and cutouts.people.size.amax() == 74
+    index = torch.arange(16)
+    batch = warp(data, index, letterbox(data.size[index], 128, 96), 128, 96, GeometryOptions())
+    batch = batch._replace(images=torch.zeros_like(batch.images))
+    pasted = paste_person(batch, cutouts, AugmentOptions(people_side=(30.0, 60.0)))
+    inside = 0
+    for image, hand, person, keypoints in zip(pasted.images, pasted.hands[:, 0], pasted.people[:, 0], pasted.keypoints[:, 0]):
+        if person[4] != SURE:
+            continue
+        rows, columns = torch.where(image.sum(0) > 0.3)
+        extent = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).float()
+        assert (extent - person[:4]).abs().max() < 6, "a turned rectangle's hull is larger than its label"
+        seen = keypoints[keypoints[:, 2] == 2]
+        assert (seen[:, :2] > extent[:2] - 3).all() and (seen[:, :2] < extent[2:] + 3).all()
+        if hand[5] == SURE:
+            assert (hand_extent(image) - hand[:4]).abs().max() < 4
+            inside += 1
+    assert inside > 3
+    assert (pasted.keypoints[:, 1:, :, 2] == 2).sum() < (batch.keypoints[..., 2] == 2).sum(), "covered keypoints are hidden"
+
+
+def test_no_masks_no_cutouts(data, tmp_path):
+    with tarfile.open(tmp_path / "none.tar", "w"):
+        pass
+    assert load_cutouts([tmp_path / "none.tar"], data, data.where(lambda r: True)) is None
+
+
 def test_holes_hide_keypoints(data):
     index = torch.arange(16)
     batch = warp(data, index, letterbox(data.size[index], 128, 96), 128, 96, GeometryOptions())
@@ -125,14 +174,15 @@ def test_holes_hide_keypoints(data):
     assert torch.equal(punch_hole(batch, 0.0).images, batch.images)
 
 
-def test_training_batch_is_complete_and_finite(data):
+def test_training_batch_is_complete_and_finite(data, cutouts):
     train = data.where(lambda r: r["split"] == "train")
     draw = Sampler(train, picture_weights([data.records[i] for i in train], SamplingOptions()), "cpu")
     bank = HandBank(data, train, SamplingOptions(paste_least_side=10.0), "cpu")
-    options = AugmentOptions(max_hands=6, max_people=6, hole=0.0)
+    options = AugmentOptions(max_hands=6, max_people=6, hole=0.0, people=0.5)
     batch = training_batch(data, draw, bank, 20, 64, 96, options)
     assert batch.images.shape == (20, 3, 64, 96)
     assert batch.hands.shape == (20, 6, 6) and batch.keypoints.shape == (20, 6, 17, 3)
+    batch = training_batch(data, draw, bank, 20, 64, 96, options, cutouts)
     assert all(t.isfinite().all() for t in batch)
     assert 0 <= batch.images.min() and batch.images.max() <= 1
     # Labels are packed: no sure one after padding.
