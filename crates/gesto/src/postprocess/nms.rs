@@ -18,13 +18,14 @@ pub struct Scored {
 /// Suppresses boxes; keeps its buffers between frames.
 #[derive(Debug, Clone, Default)]
 pub struct Nms {
+    few: Few,
     /// Boxes' ranks (high half: score, best first) and positions (low half).
     order: Vec<u64>,
     kept: Vec<Block>,
     survivors: Vec<Scored>,
 }
 
-/// Kept boxes as columns, so that one candidate is compared with all of them at once.
+/// Boxes as columns, so that one box is compared with several at once.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     left: [f32; LANES],
@@ -35,7 +36,8 @@ struct Block {
     class: [u32; LANES],
 }
 
-const LANES: usize = 8;
+/// The width of the vector registers that every x86-64 and 64-bit Arm processor has.
+const LANES: usize = 4;
 
 /// Free lanes hold an empty box, which overlaps nothing.
 const FREE: Block = Block {
@@ -54,18 +56,30 @@ impl Nms {
     /// Of equal scores the earlier in the list is better. Boxes whose score is NaN are dropped. Boxes without an
     /// area overlap nothing, so they all stay.
     pub fn suppress(&mut self, boxes: &mut Vec<Scored>, iou: f32, most: usize) {
+        self.survivors.clear();
+        if boxes.len() <= FEW {
+            self.few.suppress(boxes, iou, most, &mut self.survivors);
+        } else {
+            self.many(boxes, iou, most);
+        }
+        // Copied, not swapped: each buffer keeps the size it has grown to.
+        boxes.clear();
+        boxes.extend_from_slice(&self.survivors);
+    }
+
+    /// Sorts, then compares each box with those kept before it: for crowds.
+    fn many(&mut self, boxes: &[Scored], iou: f32, most: usize) {
         self.order.clear();
         let ranked = boxes.iter().zip(0_u64..).filter(|(found, _)| !found.score.is_nan());
         self.order.extend(ranked.map(|(found, i)| u64::from(rank(found.score)) << 32 | i));
         self.order.sort_unstable();
         self.kept.clear();
-        self.survivors.clear();
         for &entry in &self.order {
             if self.survivors.len() == most {
                 break;
             }
             let found = boxes[entry as u32 as usize];
-            if self.kept.iter().any(|block| block.overlaps(&found, iou)) {
+            if self.kept.iter().any(|block| block.overlapping(&found, iou) != [0; LANES]) {
                 continue;
             }
             let lane = self.survivors.len() % LANES;
@@ -77,9 +91,58 @@ impl Nms {
             }
             self.survivors.push(found);
         }
-        // Copied, not swapped: each buffer keeps the size it has grown to.
-        boxes.clear();
-        boxes.extend_from_slice(&self.survivors);
+    }
+}
+
+/// So many boxes are not worth a sort: an ordinary frame has twenty or thirty, of two or three objects.
+const FEW: usize = 64;
+
+/// Takes the best box that is left and drops what overlaps it, as often as there are objects.
+#[derive(Debug, Clone)]
+struct Few {
+    blocks: [Block; FEW / LANES],
+    ranks: [[u32; LANES]; FEW / LANES],
+}
+
+impl Default for Few {
+    fn default() -> Self {
+        Self { blocks: [FREE; FEW / LANES], ranks: [[GONE; LANES]; FEW / LANES] }
+    }
+}
+
+/// The rank of a box that is kept, suppressed or no box; every number's rank is smaller.
+const GONE: u32 = u32::MAX;
+
+impl Few {
+    fn suppress(&mut self, boxes: &[Scored], iou: f32, most: usize, survivors: &mut Vec<Scored>) {
+        let used = boxes.len().div_ceil(LANES);
+        let (blocks, ranks) = (&mut self.blocks[..used], &mut self.ranks[..used]);
+        if let Some(last) = ranks.last_mut() {
+            *last = [GONE; LANES];
+        }
+        for (i, found) in boxes.iter().enumerate() {
+            blocks[i / LANES].set(i % LANES, found);
+            ranks[i / LANES][i % LANES] = if found.score.is_nan() { GONE } else { rank(found.score) };
+        }
+        while survivors.len() < most {
+            // The best of each lane, then of all; the first of equals is found by its place.
+            let lanes =
+                ranks.iter().fold([GONE; LANES], |best, row| std::array::from_fn(|i| best[i].min(row[i])));
+            let best = lanes.into_iter().fold(GONE, u32::min);
+            if best == GONE {
+                break;
+            }
+            let Some(place) = ranks.as_flattened().iter().position(|&rank| rank == best) else { break };
+            let found = boxes[place];
+            for (block, ranks) in blocks.iter().zip(ranks.iter_mut()) {
+                let dropped = block.overlapping(&found, iou);
+                for (rank, dropped) in ranks.iter_mut().zip(dropped) {
+                    *rank |= dropped;
+                }
+            }
+            ranks[place / LANES][place % LANES] = GONE;
+            survivors.push(found);
+        }
     }
 }
 
@@ -101,18 +164,23 @@ impl Block {
         self.class[lane] = found.class;
     }
 
-    /// Whether any of these boxes has the class of `found` and overlaps it by more than `iou`.
-    fn overlaps(&self, found: &Scored, iou: f32) -> bool {
+    /// All bits for each of these boxes that has the class of `found` and overlaps it by more than `iou`, 0 for the others.
+    fn overlapping(&self, found: &Scored, iou: f32) -> [u32; LANES] {
+        // Unlike `f32::min` and `max`, which look for NaN, one instruction each.
+        let less = |a: f32, b: f32| if a < b { a } else { b };
+        let more = |a: f32, b: f32| if a > b { a } else { b };
         let b = &found.bbox;
         let (left, top, right, bottom, area) = (b.x, b.y, b.right(), b.bottom(), b.area());
-        let mut any = false;
-        for i in 0..LANES {
-            let w = right.min(self.right[i]) - left.max(self.left[i]);
-            let h = bottom.min(self.bottom[i]) - top.max(self.top[i]);
-            let overlap = w.max(0.0) * h.max(0.0);
-            // 0 / 0 is NaN, and NaN is not more than anything. No early exit, so that the loop vectorises.
-            any |= (overlap / (area + self.area[i] - overlap) > iou) & (self.class[i] == found.class);
+        let mut all = [0; LANES];
+        // No early exit, so that the loop becomes vector instructions.
+        for (i, lane) in all.iter_mut().enumerate() {
+            let w = less(right, self.right[i]) - more(left, self.left[i]);
+            let h = less(bottom, self.bottom[i]) - more(top, self.top[i]);
+            let overlap = more(w, 0.0) * more(h, 0.0);
+            // 0 / 0 is NaN, and NaN is not more than anything.
+            let over = overlap / (area + self.area[i] - overlap) > iou;
+            *lane = u32::from(over & (self.class[i] == found.class)).wrapping_neg();
         }
-        any
+        all
     }
 }
