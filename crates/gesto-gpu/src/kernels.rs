@@ -17,6 +17,8 @@ const CONV_MATRIX: &str = include_str!("shaders/conv_matrix.wgsl");
 const CONV_STAGED: &str = include_str!("shaders/conv_staged.wgsl");
 const POOL: &str = include_str!("shaders/pool.wgsl");
 const RESIZE: &str = include_str!("shaders/resize.wgsl");
+const RESIZE_TO_MAPS: &str = include_str!("shaders/resize_to_maps.wgsl");
+const RESIZE_TO_BYTES: &str = include_str!("shaders/resize_to_bytes.wgsl");
 const DECODE: &str = include_str!("shaders/decode.wgsl");
 
 /// Threads of a team of the vector kernel.
@@ -60,36 +62,60 @@ pub(crate) struct Kernels {
     pub(crate) conv_layout: wgpu::BindGroupLayout,
     pub(crate) pool_layout: wgpu::BindGroupLayout,
     pub(crate) tiles_layout: wgpu::BindGroupLayout,
-    pub(crate) resize_layout: wgpu::BindGroupLayout,
     pub(crate) decode_layout: wgpu::BindGroupLayout,
     pub(crate) pool: wgpu::ComputePipeline,
     pub(crate) decode: wgpu::ComputePipeline,
     /// The best class of each anchor point, without the rest of decoding.
     pub(crate) classes_only: wgpu::ComputePipeline,
-    /// Bilinear, then nearest.
-    pub(crate) resize: [wgpu::ComputePipeline; 2],
+    pub(crate) resize: ResizeKernels,
     convs: HashMap<Shape, wgpu::ComputePipeline>,
     conv_pipeline_layout: wgpu::PipelineLayout,
     arithmetic: Arithmetic,
     matrix: MatrixUnit,
 }
 
+/// The resize kernel.
+pub(crate) struct ResizeKernels {
+    pub(crate) layout: wgpu::BindGroupLayout,
+    /// Bilinear, then nearest.
+    pub(crate) pipelines: [wgpu::ComputePipeline; 2],
+}
+
+impl ResizeKernels {
+    /// Pixels go into the network's maps.
+    fn to_maps(gpu: &Gpu, arithmetic: Arithmetic) -> Self {
+        Self::new(gpu, &(real_types(arithmetic) + RESIZE_TO_MAPS + RESIZE))
+    }
+
+    /// Pixels become bytes.
+    pub(crate) fn to_bytes(gpu: &Gpu) -> Result<Self> {
+        let made = Self::new(gpu, &(RESIZE_TO_BYTES.to_owned() + RESIZE));
+        gpu.check()?;
+        Ok(made)
+    }
+
+    fn new(gpu: &Gpu, text: &str) -> Self {
+        use Access::{Read, Uniform, Write};
+        let layout = layout(gpu, &[Write, Read, Uniform, Read]);
+        let module = module(gpu, "resize", text);
+        let pipeline_layout = pipeline_layout(gpu, &[&layout]);
+        let pipelines =
+            [0.0, 1.0].map(|nearest| pipeline(gpu, &module, &pipeline_layout, &[("NEAREST", nearest)]));
+        Self { layout, pipelines }
+    }
+}
+
 impl Kernels {
     pub(crate) fn new(gpu: &Gpu, arithmetic: Arithmetic, matrix: MatrixUnit) -> Result<Self> {
-        use Access::{Read, Uniform, Write};
+        use Access::{Read, Write};
         let conv_layout = layout(gpu, &[Write, Read, Read, Write, Read, Read]);
         let pool_layout = layout(gpu, &[Write, Read]);
         let tiles_layout = layout(gpu, &[Read]);
-        let resize_layout = layout(gpu, &[Write, Read, Uniform, Read]);
         let decode_layout = layout(gpu, &[Read, Read, Read, Write, Write]);
-        let real = |body: &str| real_types(arithmetic) + body;
         let conv_pipeline_layout = pipeline_layout(gpu, &[&conv_layout, &tiles_layout]);
         let pool_module = module(gpu, "pool", &pool_text(arithmetic));
         let pool = pipeline(gpu, &pool_module, &pipeline_layout(gpu, &[&pool_layout, &tiles_layout]), &[]);
-        let resize_module = module(gpu, "resize", &real(RESIZE));
-        let resize_pipeline_layout = pipeline_layout(gpu, &[&resize_layout]);
-        let resize = [0.0, 1.0]
-            .map(|nearest| pipeline(gpu, &resize_module, &resize_pipeline_layout, &[("NEAREST", nearest)]));
+        let resize = ResizeKernels::to_maps(gpu, arithmetic);
         let decode_module = module(gpu, "decode", DECODE);
         let decode_pipeline_layout = pipeline_layout(gpu, &[&decode_layout]);
         let decode = pipeline(gpu, &decode_module, &decode_pipeline_layout, &[]);
@@ -99,7 +125,6 @@ impl Kernels {
             conv_layout,
             pool_layout,
             tiles_layout,
-            resize_layout,
             decode_layout,
             pool,
             decode,
@@ -499,10 +524,12 @@ mod tests {
     /// No driver is needed to see that a shader is sound, so that every shape is looked at on every machine.
     #[test]
     fn every_shader_is_valid() {
-        let real = |arithmetic, body: &str| real_types(arithmetic) + body;
-        let mut texts = vec![("decode".to_owned(), DECODE.to_owned())];
+        let mut texts = vec![
+            ("decode".to_owned(), DECODE.to_owned()),
+            ("resize to bytes".to_owned(), RESIZE_TO_BYTES.to_owned() + RESIZE),
+        ];
         for arithmetic in [Arithmetic::F32, Arithmetic::F16, Arithmetic::Matrix] {
-            texts.push((format!("resize {arithmetic:?}"), real(arithmetic, RESIZE)));
+            texts.push((format!("resize {arithmetic:?}"), real_types(arithmetic) + RESIZE_TO_MAPS + RESIZE));
             texts.push((format!("pool {arithmetic:?}"), pool_text(arithmetic)));
             for (lanes, side) in [(32, 16), (8, 8)] {
                 for shape in all_shapes(arithmetic) {

@@ -35,6 +35,7 @@ mod kernels;
 mod network;
 mod plan;
 mod preprocess;
+mod resizer;
 mod slot;
 mod tune;
 
@@ -44,4 +45,5 @@ pub use error::{Error, ErrorKind, Result};
 pub use frame::{Chroma, Fit, Frame, PixelFormat, Placement, Resize, Turn};
 pub use network::{Cells, GpuNetwork, LevelMaps, Maps, View};
 pub use options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
+pub use resizer::GpuResizer;
 pub use wgpu::ExperimentalFeatures;

@@ -5,7 +5,6 @@ use rayon::prelude::*;
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{Fit, Frame, PixelFormat, Placement, Resize, Tap, Turn, taps};
-use crate::kernels::Kernels;
 use crate::network::View;
 use crate::plan::layout::Plane;
 
@@ -75,8 +74,8 @@ pub(crate) struct Preprocess {
 impl Preprocess {
     pub(crate) fn new(
         gpu: &Gpu,
-        kernels: &Kernels,
-        maps: &wgpu::Buffer,
+        layout: &wgpu::BindGroupLayout,
+        into: &wgpu::Buffer,
         picture: Plane,
         batch: usize,
         geometry: Geometry,
@@ -139,7 +138,7 @@ impl Preprocess {
         let frames = gpu.buffer("frames", bytes, storage | wgpu::BufferUsages::COPY_DST, false)?;
         let uniform = gpu.filled("frame description", &[uniform], wgpu::BufferUsages::UNIFORM)?;
         let table = gpu.filled("resize taps", &table, storage)?;
-        let bind = gpu.bind(&kernels.resize_layout, &[maps, &frames, &uniform, &table]);
+        let bind = gpu.bind(layout, &[into, &frames, &uniform, &table]);
         gpu.check()?;
         Ok(Self { geometry, bind, frames, rows, pitch, row_bytes })
     }
@@ -211,6 +210,18 @@ impl Preprocess {
             to.slice(start..start + bytes).copy_from_slice(&frame.data[from..from + bytes]);
             done += count;
         }
+    }
+}
+
+/// Threads that copy frames; none for one, which is the caller's.
+pub(crate) fn copiers(threads: usize) -> Result<Option<rayon::ThreadPool>> {
+    let failed = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::Input, format!("{threads} threads for copying could not be started: {why}"))
+    };
+    match threads {
+        0 => Err(failed(&"at least 1 is needed")),
+        1 => Ok(None),
+        _ => rayon::ThreadPoolBuilder::new().num_threads(threads).build().map(Some).map_err(|e| failed(&e)),
     }
 }
 

@@ -8,7 +8,8 @@ mod common;
 use common::{Adapter, Rng, network, picture, shipped};
 use gesto_engine::reference::{self, Map};
 use gesto_gpu::{
-    Arithmetic, Chroma, ErrorKind, Fit, Frame, GpuNetwork, GpuOptions, PixelFormat, Resize, Turn, View,
+    AdapterChoice, Arithmetic, Chroma, ErrorKind, Fit, Frame, GpuNetwork, GpuOptions, GpuResizer,
+    PixelFormat, Resize, Turn, View,
 };
 
 const SIZE: (usize, usize) = (64, 96);
@@ -263,12 +264,45 @@ fn resize(frame: &Frame<'_>, view: &View, height: usize, width: usize) -> Vec<f6
 }
 
 #[test]
+fn a_resizer_refuses_what_it_cannot_do() {
+    if common::adapter("a_resizer_refuses_what_it_cannot_do") == Adapter::None {
+        return;
+    }
+    let options = GpuOptions::default();
+    let kind = |made: gesto_gpu::Result<GpuResizer>| made.map(|_| ()).unwrap_err().kind();
+    assert_eq!(kind(GpuResizer::new(0, 32, &options)), ErrorKind::Shape);
+    assert_eq!(kind(GpuResizer::new(1 << 20, 1 << 20, &options)), ErrorKind::Shape);
+    let mut other = options.clone();
+    other.copy_threads = 0;
+    assert_eq!(kind(GpuResizer::new(32, 32, &other)), ErrorKind::Input);
+    other = options.clone();
+    other.adapter = AdapterChoice::Named("no adapter has this name".to_owned());
+    assert_eq!(kind(GpuResizer::new(32, 32, &other)), ErrorKind::NoAdapter);
+
+    let mut resizer = GpuResizer::new(32, 64, &options).unwrap();
+    let pixels = [7; 5 * 4 * 3];
+    let frame = Frame::packed(&pixels, 5, 4, PixelFormat::Rgb);
+    let mut rgb = vec![0; 32 * 64 * 3];
+    let mut short = frame;
+    short.height = 5;
+    for (frame, bytes) in [(frame, rgb.len() - 1), (short, rgb.len())] {
+        let error = resizer.run(&frame, &View::default(), &mut rgb[..bytes]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input, "{error}");
+    }
+    // None of that does any harm.
+    resizer.run(&frame, &View::default(), &mut rgb).unwrap();
+    assert!(rgb.iter().all(|&byte| byte == 7));
+}
+
+#[test]
 fn resize_agrees_with_its_definition() {
     let test = "resize_agrees_with_its_definition";
     let (height, width) = SIZE;
     let mut options = GpuOptions::default();
     (options.inspect, options.arithmetic) = (true, Arithmetic::F32);
-    let Some(mut network) = network(test, height, width, options) else { return };
+    let Some(mut network) = network(test, height, width, options.clone()) else { return };
+    let mut alone = GpuResizer::new(height, width, &options).unwrap();
+    let mut bytes = vec![0; height * width * 3];
     let mut rng = Rng::new(7);
     let formats = [
         PixelFormat::Bgra,
@@ -303,8 +337,10 @@ fn resize_agrees_with_its_definition() {
                 frame.chroma = Chroma { data: &chroma, pitch: chroma_pitch };
                 let view = View { fit, resize: resize_by };
                 network.detect(&[frame], &view, &[1.0, 1.0]).unwrap();
+                alone.run(&frame, &view, &mut bytes).unwrap();
                 let wanted = resize(&frame, &view, height, width);
-                for (got, wanted) in resized(&network, 0).iter().zip(&wanted) {
+                for ((got, wanted), &byte) in resized(&network, 0).iter().zip(&wanted).zip(&bytes) {
+                    assert_eq!(got.round(), f32::from(byte), "{w} x {h} {format:?} {turn:?} {view:?}");
                     let error = (f64::from(*got) - wanted).abs();
                     // Rounded to 8 bits: half a level, and a little for f32. A YUV sample that lies on the edge between two
                     // levels may fall to the other side, which moves a colour by up to 2.02 levels, with the luma 3.2.

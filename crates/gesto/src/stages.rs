@@ -7,7 +7,7 @@
 //! let pixels = vec![90; 48 * 36 * 3];
 //! let frame = Frame::rgb8(&pixels, 48, 36)?;
 //! let mut stages = Stages::new(Detector::builder().size(64, 64).threads(1), &frame)?;
-//! let (resize, model) = (stages.resize(&frame), stages.model());
+//! let (resize, model) = (stages.resize(&frame)?, stages.model());
 //! let post = stages.post_processing();
 //! println!("{resize:?} {model:?} {:?} {:?}", post.decode, post.nms);
 //! # Ok::<(), gesto::Error>(())
@@ -36,22 +36,28 @@ impl Stages {
     /// As [`DetectorBuilder::build`].
     pub fn new(builder: DetectorBuilder, frame: &Frame<'_>) -> Result<Self> {
         let mut stages = Self { lane: builder.lane()?, out: Detections::default() };
-        stages.everything(frame);
+        stages.everything(frame)?;
         Ok(stages)
     }
 
     /// The whole way of a frame.
-    pub fn everything(&mut self, frame: &Frame<'_>) -> &Detections {
-        self.lane.detect(frame, &mut self.out);
-        &self.out
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnitFailed`](crate::ErrorKind::UnitFailed) when a graphics processor was to resize, and failed.
+    pub fn everything(&mut self, frame: &Frame<'_>) -> Result<&Detections> {
+        self.lane.detect(frame, &mut self.out)?;
+        Ok(&self.out)
     }
 
     /// The resize alone, on all threads: for ways that are part of the network, as a pass of its own that takes the same
-    /// samples.
-    pub fn resize(&mut self, frame: &Frame<'_>) -> Duration {
+    /// samples; for a graphics processor's, with the way there and back.
+    ///
+    /// # Errors
+    /// As [`everything`](Self::everything).
+    pub fn resize(&mut self, frame: &Frame<'_>) -> Result<Duration> {
         let start = Instant::now();
-        self.lane.resize(frame);
-        start.elapsed()
+        self.lane.resize(frame)?;
+        Ok(start.elapsed())
     }
 
     /// The network alone, on the 8-bit picture that the last pass of its own left (grey before the first).

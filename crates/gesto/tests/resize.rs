@@ -2,9 +2,7 @@
 //! from ways with the same samples.
 
 use gesto::preprocess::exact;
-use gesto::{
-    Detections, Detector, ErrorKind, Fit, Frame, Isa, Orientation, PixelFormat, PostProcessing, Resize,
-};
+use gesto::{Detections, Detector, Fit, Frame, Isa, Orientation, PixelFormat, PostProcessing, Resize};
 
 const HEIGHT: u32 = 64;
 const WIDTH: u32 = 96;
@@ -116,11 +114,13 @@ fn the_best_class_from_the_plan_gives_the_same_detections() {
     }
 }
 
+/// With it they are tested by `units.rs`.
+#[cfg(not(feature = "gpu"))]
 #[test]
-fn the_processor_alone_refuses_the_graphics_processors_ways() {
+fn without_the_feature_gpu_its_ways_are_refused() {
     for resize in Resize::ALL.into_iter().filter(|resize| resize.needs_gpu()) {
         let error = Detector::builder().size(32, 32).resize(resize).build().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("unit gpu"), "{error}");
+        assert_eq!(error.kind(), gesto::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("built without gpu"), "{error}");
     }
 }

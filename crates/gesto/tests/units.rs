@@ -209,6 +209,95 @@ fn every_resize_of_a_unit_is_the_processors() {
     }
 }
 
+/// A detector whose network runs on the processor and whose resize on the graphics processor, or `None`, said by name.
+fn resized_on_gpu(test: &str, builder: DetectorBuilder) -> Option<Detector> {
+    match builder.unit(Unit::Cpu).build() {
+        Ok(detector) => {
+            assert!(detector.resize().needs_gpu() && detector.fallen_back().is_none());
+            Some(detector)
+        }
+        Err(error) if error.kind() == ErrorKind::Unit => {
+            assert!(error.to_string().contains("needs a graphics processor"), "{error}");
+            assert!(std::env::var_os("GESTO_REQUIRE_GPU").is_none(), "{test}: {error}");
+            _ = writeln!(std::io::stderr(), "SKIPPED {test}: {error}");
+            None
+        }
+        Err(error) => panic!("{test}: {error}"),
+    }
+}
+
+#[test]
+fn a_graphics_processor_resizes_for_the_processors_network() {
+    let picture = Picture::new();
+    for (resize, alike) in
+        [(Resize::GpuBilinear, Resize::CpuBilinear), (Resize::GpuNearest, Resize::CpuNearest)]
+    {
+        for fit in [Fit::Letterbox, Fit::Stretch] {
+            let builder = small().fit(fit);
+            let test = "a_graphics_processor_resizes";
+            let Some(mut there) = resized_on_gpu(test, builder.clone().resize(resize)) else { return };
+            let mut here = builder.resize(alike).build().unwrap();
+            // Rounded to whole levels of 255, and a little for f32.
+            let most = if resize == Resize::GpuNearest { 0.0 } else { 0.501 };
+            let (mut compared, mut worst) = (0, 0.0_f64);
+            let mut check = |frame: &Frame<'_>, yuv: bool, what: &str| {
+                let seen = there.network_input(frame).unwrap().unwrap();
+                // Luma and chroma are blended before they become colours, here as on the processor; the definition blends
+                // colours. A sample on the edge between two levels may fall to either side: up to 3.2 levels of a colour.
+                let (exact, most) = if yuv {
+                    let processors = here.network_input(frame).unwrap().unwrap();
+                    (processors.iter().map(|pixel| pixel.map(f64::from)).collect(), 4.0)
+                } else {
+                    (gesto::preprocess::exact(frame, fit, resize, 320, 224), most)
+                };
+                assert_eq!(seen.len(), exact.len());
+                for (got, want) in seen.iter().flatten().zip(exact.iter().flatten()) {
+                    let off = (f64::from(*got) - want).abs();
+                    assert!(off <= most, "{resize} {fit:?} {what}: {got} is not {want}");
+                    worst = worst.max(off);
+                }
+                compared += seen.len();
+                let (got, want) = (there.detect(frame).unwrap(), here.detect(frame).unwrap());
+                assert!(got.timing.resize > std::time::Duration::ZERO);
+                got_same(&want, &got, what);
+            };
+            for orientation in Orientation::all() {
+                let stored = picture.stored(orientation);
+                check(&stored.frame().oriented(orientation), false, &format!("{orientation:?}"));
+            }
+            for format in PixelFormat::ALL {
+                let (bytes, stride) = picture.bytes(format);
+                let frame = frame_of(&picture, format, &bytes, stride);
+                let yuv = matches!(format, PixelFormat::Nv12 | PixelFormat::Yuyv);
+                check(&frame, yuv, &format!("{format}"));
+            }
+            println!("{resize} {fit:?}: {compared} pixels, off by {worst:.3} levels at most");
+        }
+    }
+}
+
+/// As [`assert_same`], without counting what there is: grey pictures show less.
+fn got_same(want: &Detections, got: &Detections, what: &str) {
+    within(want, got, what);
+    within(got, want, what);
+}
+
+#[test]
+fn a_batch_shares_the_graphics_processors_resize() {
+    let picture = Picture::new();
+    let builder = small().resize(Resize::GpuBilinear);
+    let Some(mut detector) = resized_on_gpu("a_batch_shares", builder) else { return };
+    let (bytes, stride) = picture.bytes(PixelFormat::Bgra8);
+    let frames = [picture.frame(), frame_of(&picture, PixelFormat::Bgra8, &bytes, stride), picture.frame()];
+    let batch = detector.detect_batch(&frames).unwrap();
+    for (frame, mut out) in frames.iter().zip(batch) {
+        let mut single = detector.detect(frame).unwrap();
+        assert!(!single.people.is_empty());
+        (out.timing, single.timing) = Default::default();
+        assert_eq!(out, single);
+    }
+}
+
 #[test]
 fn a_batch_gives_what_single_frames_give() {
     let picture = Picture::new();

@@ -45,6 +45,26 @@ fn a_missing_unit_is_refused_or_replaced_with_a_warning() {
     assert_eq!(with.lines()[0]["people"], without.lines()[0]["people"]);
 }
 
+/// A driver's list that names none: as on a machine without a graphics processor.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_a_graphics_processor_its_resize_is_refused_or_replaced_with_a_warning() {
+    let picture = sample("astronaut.png");
+    let detect = |flags: &[&str]| {
+        let mut command = gesto();
+        command.arg("detect").arg(&picture).args(["--json", "-", "--resize"]).args(flags);
+        command.env("VK_DRIVER_FILES", "/there/is/no/driver.json");
+        command.env("VK_ICD_FILENAMES", "/there/is/no/driver.json");
+        finish(&mut command, b"")
+    };
+    let alone = detect(&["gpu-bilinear"]);
+    assert_refused(&alone, "the resize gpu-bilinear needs a graphics processor");
+    let with = detect(&["gpu-bilinear", "--unit-fallback", "cpu"]);
+    assert_eq!(with.code, Some(0), "{with:?}");
+    assert!(with.stderr.contains("warning: the resize gpu-bilinear needs"), "{with:?}");
+    assert_eq!(with.lines()[0]["people"], detect(&["fused"]).lines()[0]["people"]);
+}
+
 #[test]
 fn what_does_not_fit_a_unit_is_refused() {
     let picture = sample("astronaut.png");

@@ -28,7 +28,7 @@ use crate::kernels::{Kernels, pool_room};
 use crate::options::{Arithmetic, GpuOptions, Output, Timing, Waiting};
 use crate::plan::lower::{Lowered, lower};
 use crate::plan::stage::{Shape, Tables, tables};
-use crate::preprocess::{Geometry, Preprocess};
+use crate::preprocess::{Geometry, Preprocess, copiers};
 use crate::slot::{Mapping, Slot, TIMESTAMPS};
 use crate::tune;
 
@@ -42,7 +42,7 @@ pub struct View {
 }
 
 /// The largest accepted input, in pixels: four times 4K.
-const MAX_PIXELS: usize = 4 * 3840 * 2160;
+pub(crate) const MAX_PIXELS: usize = 4 * 3840 * 2160;
 
 #[derive(Debug)]
 struct Pending {
@@ -117,8 +117,8 @@ impl GpuNetwork {
             return Err(Error::new(ErrorKind::Shape, message));
         }
         let batch = options.batch;
-        if batch == 0 || options.in_flight == 0 || options.readback == 0 || options.copy_threads == 0 {
-            let message = "batch, frames in flight, read-back and copying threads must be at least 1";
+        if batch == 0 || options.in_flight == 0 || options.readback == 0 {
+            let message = "batch, frames in flight and read-back must be at least 1";
             return Err(Error::new(ErrorKind::Input, message));
         }
         if height.saturating_mul(width).saturating_mul(batch) > MAX_PIXELS.saturating_mul(4)
@@ -179,15 +179,7 @@ impl GpuNetwork {
             let how = tune::How { measure: options.tune, software, batch, kernel: options.kernel };
             tune::plan(&gpu, &mut kernels, &tables, &timing, how)?
         };
-        let copiers = match options.copy_threads {
-            1 => None,
-            threads => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| {
-                Error::new(
-                    ErrorKind::Input,
-                    format!("{threads} threads for copying could not be started: {e}"),
-                )
-            })?),
-        };
+        let copiers = copiers(options.copy_threads)?;
         gpu.check()?;
         Ok(Self {
             gpu,
@@ -362,7 +354,7 @@ impl GpuNetwork {
     fn prepare(&mut self, geometry: Geometry) -> Result<()> {
         let prepared = Preprocess::new(
             &self.gpu,
-            &self.kernels,
+            &self.kernels.resize.layout,
             &self.maps,
             self.lowered.picture,
             self.batch,

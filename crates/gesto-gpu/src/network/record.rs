@@ -85,7 +85,7 @@ impl GpuNetwork {
 
     fn record_resize(&self, pass: &mut wgpu::ComputePass<'_>, pictures: usize) {
         let Some(p) = &self.preprocess else { return };
-        pass.set_pipeline(&self.kernels.resize[usize::from(p.nearest())]);
+        pass.set_pipeline(&self.kernels.resize.pipelines[usize::from(p.nearest())]);
         pass.set_bind_group(0, &p.bind, &[]);
         let [x, y] = [self.width.div_ceil(16), self.height.div_ceil(8)].map(|n| n as u32);
         pass.dispatch_workgroups(x, y, pictures as u32);

@@ -1,6 +1,7 @@
 // From the frame's uploaded rows to the network's input: pixel order, colours, turn, mirror, scale, 1/255, all in one pass.
 //
-// Only the frame's rows that some output pixel reads are uploaded; `rows` of the taps already count those.
+// Only the frame's rows that some output pixel reads are uploaded; `rows` of the taps already count those. Where pixels go is
+// the function `put` of resize_to_maps.wgsl or resize_to_bytes.wgsl, which also has binding 0.
 
 struct Frame {
     // The uploaded picture.
@@ -38,7 +39,6 @@ struct Tap {
     share: f32,
 }
 
-@group(0) @binding(0) var<storage, read_write> maps: array<vec4<real>>;
 @group(0) @binding(1) var<storage, read> frames: array<u32>;
 @group(0) @binding(2) var<uniform> frame: Frame;
 // Taps of the output columns, then of the output rows.
@@ -95,6 +95,5 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             rgb = rgb_of(rgb);
         }
     }
-    let cell = id.z * frame.out_image + (id.y + 1u) * frame.out_row + id.x + 1u;
-    maps[frame.out_base / 4u + cell] = vec4<real>(vec4<f32>(rgb / 255.0, 0.0));
+    put(id, rgb);
 }

@@ -80,12 +80,18 @@ fn choices(offer: &Offer) -> Choices {
         }
     }
     let mut missing = Missing { units: offer.missing.clone(), ..Missing::default() };
+    let has_gpu = offer.units.iter().any(|unit| matches!(unit, Unit::Gpu(_)));
+    let no_gpu = offer.missing.get("gpu").map_or("this machine has none", String::as_str);
     let mut resizes = BTreeMap::new();
     for unit in &offer.units {
         let mut names = vec![unit.default_resize().name().to_owned()];
         let mut lacking = BTreeMap::new();
         for resize in Resize::ALL {
             match unit.check_resize(resize) {
+                Ok(()) if resize.needs_gpu() && !has_gpu => {
+                    lacking
+                        .insert(resize.name().to_owned(), format!("it needs a graphics processor: {no_gpu}"));
+                }
                 Ok(()) if names[0] == resize.name() => {}
                 Ok(()) => names.push(resize.name().to_owned()),
                 Err(error) => {

@@ -184,7 +184,8 @@ impl DetectorBuilder {
 
     /// The unit that takes over when the chosen one is not to be had, or fails at work: a graphics processor that is
     /// lost or out of memory. [`Detector::fallen_back`] tells why it did. Where it cannot resize or post-process as was
-    /// asked for, it does so in its own way. Default: none, so that this is an error.
+    /// asked for, it does so in its own way; so does the processor where only the graphics processor of its resize is
+    /// missing ([`Resize::GpuBilinear`] with the units [`Unit::Cpu`] here and there). Default: none, so that this is an error.
     #[must_use]
     pub fn unit_fallback(mut self, unit: Unit) -> Self {
         self.unit_fallback = Some(unit);
@@ -230,9 +231,9 @@ impl DetectorBuilder {
             ModelSource::Given(model) => Network::Model(Arc::clone(model)),
         };
         let ((pipeline, heads), unit, fallen_back) =
-            match (self.pipeline(&self.unit, &network), &self.unit_fallback) {
-                (Err(error), Some(other)) if error.is_of_unit() && *other != self.unit => {
-                    (self.take_over(other, &network, &error)?, other.clone(), Some(error))
+            match (self.pipeline(&self.unit, &network), self.successor(&self.unit)) {
+                (Err(error), Some(other)) if error.is_of_unit() => {
+                    (self.take_over(&other, &network, &error)?, other, Some(error))
                 }
                 (made, _) => (made?, self.unit.clone(), None),
             };
@@ -266,6 +267,20 @@ impl DetectorBuilder {
         }
     }
 
+    /// The unit that takes over from `unit`: another one, or the processor from itself when it is the graphics processor of its
+    /// resize that failed.
+    pub(super) fn successor(&self, unit: &Unit) -> Option<Unit> {
+        let helped = *unit == Unit::Cpu && self.resize.is_some_and(Resize::needs_gpu);
+        self.unit_fallback.clone().filter(|other| other != unit || helped)
+    }
+
+    /// The resize that was asked for, where `unit` can do it after another has failed: the processor then does without a
+    /// graphics processor.
+    pub(super) fn resize_after_failure(&self, unit: &Unit) -> Option<Resize> {
+        let alone = *unit == Unit::Cpu;
+        self.resize.filter(|resize| unit.check_resize(*resize).is_ok() && !(alone && resize.needs_gpu()))
+    }
+
     /// As [`pipeline`](Self::pipeline) for the unit that follows one that failed with `error`. What was asked of that one
     /// and is impossible on this one is done in this one's own way.
     pub(super) fn take_over(
@@ -275,7 +290,7 @@ impl DetectorBuilder {
         error: &Error,
     ) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         let mut settings = self.clone();
-        settings.resize = self.resize.filter(|resize| unit.check_resize(*resize).is_ok());
+        settings.resize = self.resize_after_failure(unit);
         let possible = |place: &PostProcessing| *place != PostProcessing::Gpu || matches!(unit, Unit::Gpu(_));
         settings.post_processing = self.post_processing.filter(possible);
         settings.pipeline(unit, network).map_err(|other| {
@@ -345,7 +360,7 @@ impl DetectorBuilder {
             thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
-            front: Front::new(self.height as u32, self.width as u32, self.fit, resize)?,
+            front: Front::new(self.height as u32, self.width as u32, self.fit, resize, self.thread_count())?,
             postprocessor,
             network,
             mapping: None,

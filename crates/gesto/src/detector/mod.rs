@@ -111,9 +111,8 @@ impl Detector {
 
     /// Lets the other unit take over from one that failed, or gives its error back.
     fn fall_back(&mut self, error: Error) -> Result<()> {
-        let other = self.settings.unit_fallback.clone().filter(|other| *other != self.unit);
-        match other {
-            Some(other) if error.is_of_unit() => {
+        match self.settings.successor(&self.unit) {
+            Some(other) if error.is_of_unit() && self.fallen_back.is_none() => {
                 (self.pipeline, self.heads) = self.settings.take_over(&other, &self.network, &error)?;
                 self.unit = other;
                 self.fallen_back = Some(error);
@@ -147,7 +146,10 @@ impl Detector {
     /// How frames become the network's input: as was asked for, unless the unit that has taken over cannot.
     #[must_use]
     pub fn resize(&self) -> Resize {
-        let asked = self.settings.resize.filter(|resize| self.unit.check_resize(*resize).is_ok());
+        let asked = match self.fallen_back {
+            Some(_) => self.settings.resize_after_failure(&self.unit),
+            None => self.settings.resize,
+        };
         asked.unwrap_or_else(|| self.unit.default_resize())
     }
 

@@ -26,9 +26,10 @@ pub enum Resize {
     CpuNearest,
     /// The mean over each output pixel's area: antialiased, and reads the whole frame.
     CpuArea,
-    /// As [`CpuBilinear`](Self::CpuBilinear), by a kernel of the graphics processor.
+    /// As [`CpuBilinear`](Self::CpuBilinear), by a kernel of the graphics processor: in front of the network's own on a
+    /// unit `gpu`; by itself, with the picture read back, on the unit `cpu`.
     GpuBilinear,
-    /// As [`CpuNearest`](Self::CpuNearest), by a kernel of the graphics processor.
+    /// As [`CpuNearest`](Self::CpuNearest), in the same places as [`GpuBilinear`](Self::GpuBilinear).
     GpuNearest,
     /// Layers in front of the network: the whole frame as a tensor of floats, then a bilinear resize of it.
     GraphBilinear,
@@ -89,13 +90,14 @@ impl Resize {
         matches!(self, Self::GpuBilinear | Self::GpuNearest)
     }
 
-    /// Whether a unit `cpu` can do it.
+    /// Whether a unit `cpu` can do it, as this library was built. Whether there is a graphics processor, where one is
+    /// needed, turns out when it is opened.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the reason.
     pub fn check(self) -> Result<(), Error> {
-        if self.needs_gpu() {
-            let message = format!("the resize {self} needs a unit gpu");
+        if self.needs_gpu() && !cfg!(feature = "gpu") {
+            let message = format!("the resize {self} is not part of this program: it was built without gpu");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use gesto::preprocess::Mapping;
 use gesto::stages::Stages;
-use gesto::{Detector, Fit, Frame, PixelFormat, Resize};
+use gesto::{Detector, ErrorKind, Fit, Frame, PixelFormat, Resize};
 use serde::Serialize;
 
 use super::samples::Samples;
@@ -18,10 +18,10 @@ use crate::commands::detect::FitArg;
 use crate::console::Console;
 use crate::values::{FrameSize, Size};
 
-/// Time every way to resize alone, on the processor
+/// Time every way to resize alone, in front of a network on the processor
 ///
 /// Frames are BGRA of 8 bits in memory, noise in them: no way's time depends on the pixels. The way `fused` has no time of
-/// its own inside the network; its samples are timed as a pass. The first line of a frame is the floor of a bilinear resize on
+/// its own inside the network; its samples are timed as a pass. Those of a graphics processor include the way there and back. The first line of a frame is the floor of a bilinear resize on
 /// one core: reading the rows that it needs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',')]
     threads: Vec<usize>,
 
-    /// Ways to measure [default: all that the processor has]
+    /// Ways to measure [default: all that this machine has]
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     resize: Vec<Resize>,
 
@@ -105,7 +105,13 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 continue;
             }
             for &threads in &args.threads {
-                let times = times(args, resize, threads, &frame)?;
+                let times = match times(args, resize, threads, &frame) {
+                    Err(error) if error.kind() == ErrorKind::Unit => {
+                        console.note(format!("{resize} skipped: {error}"));
+                        break;
+                    }
+                    times => times?,
+                };
                 let median_us = 1e3 * times.percentile_ms(0.5);
                 let figure = Figure {
                     resize,
@@ -144,9 +150,9 @@ fn times(args: &Args, resize: Resize, threads: usize, frame: &Frame<'_>) -> gest
         Detector::builder().size(args.size.height, args.size.width).fit(fit).resize(resize).threads(threads);
     let mut stages = Stages::new(builder, frame)?;
     for _ in 0..args.frames.div_ceil(10) {
-        stages.resize(frame);
+        stages.resize(frame)?;
     }
-    Ok(Samples::new((0..args.frames).map(|_| stages.resize(frame)).collect()))
+    Ok(Samples::new((0..args.frames).map(|_| stages.resize(frame)).collect::<gesto::Result<_>>()?))
 }
 
 /// The floor of a bilinear resize on one core: reading the rows that it needs, and nothing else. Bytes, and the median time.

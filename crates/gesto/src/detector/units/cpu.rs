@@ -33,8 +33,7 @@ impl Cpu {
 
 impl Pipeline for Cpu {
     fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()> {
-        self.latency.detect(frame, out);
-        Ok(())
+        self.latency.detect(frame, out)
     }
 
     fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
@@ -44,35 +43,38 @@ impl Pipeline for Cpu {
         }
         let next = AtomicUsize::new(0);
         let mut results = vec![Detections::default(); frames.len()];
-        let work = |lane: &mut Lane| {
+        let work = |lane: &mut Lane| -> Result<Vec<(usize, Detections)>> {
             let mut done = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(frame) = frames.get(index) else { return done };
+                let Some(frame) = frames.get(index) else { return Ok(done) };
                 let mut out = Detections::default();
-                lane.detect(frame, &mut out);
+                lane.detect(frame, &mut out)?;
                 done.push((index, out));
             }
         };
-        std::thread::scope(|scope| {
+        std::thread::scope(|scope| -> Result<()> {
             let (first, rest) = match self.throughput[..workers].split_first_mut() {
                 Some(split) => split,
-                None => return,
+                None => return Ok(()),
             };
             let handles: Vec<_> = rest.iter_mut().map(|lane| scope.spawn(|| work(lane))).collect();
-            let mut done = work(first);
+            let mut parts = vec![work(first)];
             for handle in handles {
-                done.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                parts.push(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
-            for (index, out) in done {
-                results[index] = out;
+            for part in parts {
+                for (index, out) in part? {
+                    results[index] = out;
+                }
             }
-        });
+            Ok(())
+        })?;
         Ok(results)
     }
 
     fn network_input(&mut self, frame: &Frame<'_>) -> Result<Option<Vec<[f32; 3]>>> {
-        self.latency.detect(frame, &mut Detections::default());
+        self.latency.detect(frame, &mut Detections::default())?;
         Ok(Some(self.latency.network.input_plane()))
     }
 
@@ -114,9 +116,9 @@ impl Lane {
         }
     }
 
-    pub(crate) fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) {
+    pub(crate) fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()> {
         let start = Instant::now();
-        let Run { mapping, resize, outputs } = self.front.run(&mut self.network, frame, &self.thresholds);
+        let Run { mapping, resize, outputs } = self.front.run(&mut self.network, frame, &self.thresholds)?;
         let modelled = start.elapsed();
         self.mapping = Some(mapping);
         let post = finish(&mut self.postprocessor, &outputs, &self.strides, &mapping, out);
@@ -125,11 +127,12 @@ impl Lane {
         out.timing.decode = post.decode;
         out.timing.nms = post.nms;
         out.timing.total = start.elapsed();
+        Ok(())
     }
 
     /// The resize as a stage of its own.
-    pub(crate) fn resize(&mut self, frame: &Frame<'_>) {
-        self.front.resize(&mut self.network, frame);
+    pub(crate) fn resize(&mut self, frame: &Frame<'_>) -> Result<()> {
+        self.front.resize(&mut self.network, frame)
     }
 
     /// The network on the picture that [`resize`](Self::resize) left.

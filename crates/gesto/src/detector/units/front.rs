@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use gesto_engine::resample::layers::{Layers, ResizeModel};
 use gesto_engine::{Network, Outputs};
 
+#[cfg(feature = "gpu")]
+use super::gpu_resize::GpuResize;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::preprocess::{Fit, Mapping, Preprocessor, Resize};
@@ -28,6 +30,9 @@ enum Way {
     Layers(ResizeModel),
     /// A model of its own, and its output.
     Model(ResizeModel),
+    /// A pass of its own on the graphics processor.
+    #[cfg(feature = "gpu")]
+    Gpu(GpuResize),
 }
 
 /// A frame's way into the network and through it.
@@ -39,7 +44,18 @@ pub(super) struct Run<'n> {
 }
 
 impl Front {
-    pub(in crate::detector) fn new(height: u32, width: u32, fit: Fit, resize: Resize) -> Result<Self> {
+    /// `threads` are the processor's.
+    pub(in crate::detector) fn new(
+        height: u32,
+        width: u32,
+        fit: Fit,
+        resize: Resize,
+        #[cfg_attr(
+            not(feature = "gpu"),
+            allow(unused_variables, reason = "only copies to a device need it")
+        )]
+        threads: usize,
+    ) -> Result<Self> {
         let model = |layers| ResizeModel::new(layers, height as usize, width as usize);
         let way = match resize {
             Resize::Fused => Way::Fused(Preprocessor::new(height, width, fit, resize)?),
@@ -49,24 +65,28 @@ impl Front {
             Resize::CustomOp => Way::Layers(model(Layers::Custom)),
             Resize::OneModel => Way::Layers(model(Layers::Folded)),
             Resize::TwoModels => Way::Model(model(Layers::Bilinear)),
+            #[cfg(feature = "gpu")]
+            Resize::GpuBilinear | Resize::GpuNearest => {
+                Way::Gpu(GpuResize::new(height, width, fit, resize, threads)?)
+            }
             _ => Way::Pass(Preprocessor::new(height, width, fit, resize)?),
         };
         Ok(Self { fit, way, tensor: Vec::new() })
     }
 
-    /// Runs `network` on `frame`.
+    /// Runs `network` on `frame`; only a graphics processor's resize fails.
     pub(super) fn run<'n>(
         &mut self,
         network: &'n mut Network,
         frame: &Frame<'_>,
         thresholds: &[f32],
-    ) -> Run<'n> {
+    ) -> Result<Run<'n>> {
         let picture = frame.picture();
         let (height, width) = (network.height() as u32, network.width() as u32);
         let mapping = Mapping::new(frame, self.fit, height, width);
         let target = mapping.target();
         let start = Instant::now();
-        match &mut self.way {
+        Ok(match &mut self.way {
             Way::Fused(pass) => {
                 let outputs = network.run_picture(pass.resampler(), &picture, target, thresholds);
                 Run { mapping, resize: Duration::ZERO, outputs }
@@ -90,11 +110,17 @@ impl Front {
                 let resize = start.elapsed();
                 Run { mapping, resize, outputs: network.run_tensor(&self.tensor, thresholds) }
             }
-        }
+            #[cfg(feature = "gpu")]
+            Way::Gpu(resizer) => {
+                resizer.run(frame, network.input_mut())?;
+                let resize = start.elapsed();
+                Run { mapping, resize, outputs: network.run(thresholds) }
+            }
+        })
     }
 
     /// The resize alone, into the network's 8-bit picture or a tensor of its own.
-    pub(super) fn resize(&mut self, network: &mut Network, frame: &Frame<'_>) {
+    pub(super) fn resize(&mut self, network: &mut Network, frame: &Frame<'_>) -> Result<()> {
         let picture = frame.picture();
         let (height, width) = (network.height() as u32, network.width() as u32);
         let target = Mapping::new(frame, self.fit, height, width).target();
@@ -107,6 +133,9 @@ impl Front {
             Way::Layers(model) | Way::Model(model) => {
                 network.resize_by(model, &picture, target, None, &mut self.tensor);
             }
+            #[cfg(feature = "gpu")]
+            Way::Gpu(resizer) => resizer.run(frame, network.input_mut())?,
         }
+        Ok(())
     }
 }

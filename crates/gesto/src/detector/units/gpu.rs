@@ -79,13 +79,7 @@ impl Gpu {
         // A wake-up costs as much as several layers; a software adapter needs the core for its own work.
         let software = network.adapter().kind == "software";
         network.set_waiting(if software { Waiting::Block } else { Waiting::Spin });
-        let view = View {
-            fit: match fit {
-                Fit::Letterbox => gesto_gpu::Fit::Letterbox(PAD),
-                Fit::Stretch => gesto_gpu::Fit::Stretch,
-            },
-            resize,
-        };
+        let view = view(fit, resize);
         let picture = vec![0; network.height() * network.width() * 3];
         let under_way = VecDeque::new();
         Self {
@@ -213,11 +207,20 @@ impl Pipeline for Gpu {
     }
 }
 
+/// How the shaders place and sample a frame.
+pub(super) fn view(fit: Fit, resize: gesto_gpu::Resize) -> View {
+    let fit = match fit {
+        Fit::Letterbox => gesto_gpu::Fit::Letterbox(PAD),
+        Fit::Stretch => gesto_gpu::Fit::Stretch,
+    };
+    View { fit, resize }
+}
+
 /// Frames under way in a batch: the next one is uploaded while the device works on the one before.
 pub(in crate::detector) const IN_FLIGHT: usize = 2;
 
 /// The frame as the shaders read it; `None` when they do not.
-fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
+pub(super) fn shader_frame<'a>(frame: &Frame<'a>) -> Option<gesto_gpu::Frame<'a>> {
     use gesto_gpu::PixelFormat as Shader;
     let format = match frame.format() {
         PixelFormat::Rgb8 => Shader::Rgb,

@@ -6,6 +6,8 @@ pub(super) mod front;
 pub(super) mod gpu;
 #[cfg(feature = "gpu")]
 mod gpu_maps;
+#[cfg(feature = "gpu")]
+mod gpu_resize;
 #[cfg(feature = "ort")]
 pub(super) mod ort;
 
