@@ -7,7 +7,6 @@ use super::vector::Vector;
 use super::{ceiling, conv_f32, pool, winograd};
 use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, PoolStep, Share, Tile};
-use std::ops::Range;
 
 /// Cells of a tile: 6 by 16 numbers take 12 of the 16 registers.
 pub(super) const CELLS: usize = 6;
@@ -138,7 +137,7 @@ pub(super) unsafe fn winograd(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     // SAFETY: passed on from the caller.
     unsafe { winograd::run::<Ymm2, CELLS>(step, filter, arena, weights, scratch, share) }

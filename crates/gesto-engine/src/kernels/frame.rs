@@ -142,10 +142,10 @@ impl Member<'_> {
         match step {
             Step::Conv(step) => match &step.winograd {
                 Some(filter) => {
-                    let share = crate::plan::part(filter.squares(), self.index, self.size);
+                    let share = step.share_squares(filter, self.index, self.size);
                     let scratch = self.plan.arena_size + self.index * self.plan.scratch_size;
                     // SAFETY: step, arena and weights are the plan's; the arena has scratch for every member behind the
-                    // planes; members take other squares, and a stage's steps write other planes.
+                    // planes; members take other squares or other chunks, and a stage's steps write other planes.
                     unsafe {
                         let weights = self.plan.weights.bytes();
                         self.plan.kernels.winograd(step, filter, self.arena, weights, scratch, share);

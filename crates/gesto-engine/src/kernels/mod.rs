@@ -180,7 +180,7 @@ impl Kernels {
         arena: SharedArena<'_>,
         weights: &[u8],
         scratch: usize,
-        share: Range<usize>,
+        share: Share,
     ) {
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {

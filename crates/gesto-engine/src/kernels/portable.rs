@@ -6,7 +6,6 @@ use super::{ceiling, conv_f32, pool, winograd};
 use crate::plan::layout::{Format, LINE};
 use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, PoolStep, Share, Tile};
-use std::ops::Range;
 
 /// Cells of a tile: 4 by 16 numbers fill SSE2's and NEON's registers.
 pub(super) const CELLS: usize = 4;
@@ -120,7 +119,7 @@ pub(super) unsafe fn winograd(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     // SAFETY: passed on from the caller.
     unsafe { winograd::run::<Plain, CELLS>(step, filter, arena, weights, scratch, share) }

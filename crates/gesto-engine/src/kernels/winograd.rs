@@ -4,12 +4,11 @@ use super::conv_f32::accumulate;
 use super::memory::SharedArena;
 use super::vector::{Vector, silu};
 use crate::model::Activation;
-use crate::plan::ConvStep;
 use crate::plan::layout::LINE;
 use crate::plan::winograd::{POSITIONS, Winograd};
-use std::ops::Range;
+use crate::plan::{ConvStep, Share};
 
-/// Runs the squares `share` of a convolution, `P` at a time.
+/// Runs the squares `share.tiles` of a convolution, `P` at a time.
 ///
 /// # Safety
 /// The processor executes `V`'s instructions; `step`, which has `filter`, belongs to the plan of `arena` and `weights`;
@@ -22,7 +21,7 @@ pub(super) unsafe fn run<V: Vector, const P: usize>(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     let work = Squares {
         step,
@@ -32,20 +31,22 @@ pub(super) unsafe fn run<V: Vector, const P: usize>(
         inputs: scratch,
         sums: scratch + POSITIONS * filter.planes.len() * P * LINE,
     };
-    for first in share.clone().step_by(P) {
-        let count = P.min(share.end - first);
+    for first in share.tiles.clone().step_by(P) {
+        let count = P.min(share.tiles.end - first);
         // SAFETY: passed on from the caller.
         unsafe {
             work.transform_inputs::<V, P>(first, count);
-            for (block, &packed) in filter.weights.iter().enumerate() {
-                let chunks = step.blocks[block].chunks.clone();
+            for block in share.blocks.clone() {
+                let (chunks, packed) = (step.blocks[block].chunks.clone(), filter.weights[block]);
                 let packed = weights[packed..].as_ptr().cast();
                 match chunks.len() {
                     1 => work.multiply::<V, P, 1>(packed, chunks.start),
                     _ => work.multiply::<V, P, 2>(packed, chunks.start),
                 }
             }
-            work.transform_sums::<V, P>(first, count);
+            let blocks = &step.blocks[share.blocks.clone()];
+            let chunks = blocks.iter().flat_map(|block| block.chunks.clone());
+            work.transform_sums::<V, P>(first, count, chunks);
         }
     }
 }
@@ -132,15 +133,21 @@ impl Squares<'_> {
         }
     }
 
-    /// `A' m A` of each square's sums, then bias, activation and residual.
+    /// `A' m A` of each square's sums in some chunks, then bias, activation and residual.
     ///
     /// # Safety
     /// As [`run`].
     #[inline(always)]
-    unsafe fn transform_sums<V: Vector, const P: usize>(&self, first: usize, count: usize) {
+    unsafe fn transform_sums<V: Vector, const P: usize>(
+        &self,
+        first: usize,
+        count: usize,
+        of: impl Iterator<Item = usize>,
+    ) {
         let grid = self.step.cells.grid;
         let chunks = self.step.chunks.len();
-        for (c, chunk) in self.step.chunks.iter().enumerate() {
+        for c in of {
+            let chunk = &self.step.chunks[c];
             // SAFETY: a bias of 16 numbers for each chunk.
             let bias = unsafe { V::load(self.weights[self.step.bias + c * LINE..].as_ptr().cast()) };
             for square in 0..count {

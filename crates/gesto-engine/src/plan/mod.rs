@@ -69,6 +69,9 @@ pub(crate) struct LazyStep {
     pub(crate) step: ConvStep,
 }
 
+/// Squares of minimal filtering that make weights read for all of them a smaller matter than the inputs.
+const MANY_SQUARES: usize = 48;
+
 /// A run of output cells and the input cell that the first one's window is centred on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tile {
@@ -211,6 +214,18 @@ impl ConvStep {
         } else {
             Share { blocks: 0..blocks, tiles: part(tiles, index, team) }
         }
+    }
+}
+
+impl ConvStep {
+    /// What member `index` of `team` does of the squares (in place of tiles) of minimal filtering.
+    pub(crate) fn share_squares(&self, filter: &winograd::Winograd, index: usize, team: usize) -> Share {
+        let (blocks, squares) = (self.blocks.len(), filter.squares());
+        // On small maps reading the weights takes longer than transforming all inputs.
+        if team > 1 && squares < MANY_SQUARES && blocks.is_multiple_of(team) {
+            return Share { blocks: part(blocks, index, team), tiles: 0..squares };
+        }
+        Share { blocks: 0..blocks, tiles: part(squares, index, team) }
     }
 }
 
@@ -557,8 +572,9 @@ impl Builder<'_> {
         };
         let packed = self.packer.pack(&layout, per_block, format);
         // With fewer channels the transforms cost more than the multiplications saved; with few squares, the larger weights
-        // take longer to arrive.
-        let many = grid.height.div_ceil(2) * grid.width.div_ceil(2) >= 48;
+        // take longer to arrive, those of f32 at least.
+        let squares = grid.height.div_ceil(2) * grid.width.div_ceil(2);
+        let many = squares >= if format == Format::F32 { MANY_SQUARES } else { 8 };
         let gains =
             task.sources.iter().map(|source| source.channels).sum::<usize>() >= 32 && chunks.len() >= 2;
         let filters = kernel == 3 && stride == 1 && input.cell == LINE && task.partial.is_empty();

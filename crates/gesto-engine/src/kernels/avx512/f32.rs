@@ -1,7 +1,6 @@
 //! AVX-512, f32: 16 numbers in one register.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 use crate::kernels::memory::SharedArena;
 use crate::kernels::vector::Vector;
@@ -145,11 +144,11 @@ pub(in crate::kernels) unsafe fn winograd(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     // SAFETY: passed on from the caller.
     unsafe {
-        match winograd::best_count(share.len(), &[14, 12, 10]) {
+        match winograd::best_count(share.tiles.len(), &[14, 12, 10]) {
             10 => winograd::run::<Zmm, 10>(step, filter, arena, weights, scratch, share),
             12 => winograd::run::<Zmm, 12>(step, filter, arena, weights, scratch, share),
             _ => winograd::run::<Zmm, 14>(step, filter, arena, weights, scratch, share),

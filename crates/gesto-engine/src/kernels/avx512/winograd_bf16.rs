@@ -9,9 +9,9 @@ use std::ops::Range;
 use super::bf16_out::{CELLS, Finish, Sums, ending_of, with_ending};
 use crate::kernels::memory::SharedArena;
 use crate::kernels::winograd::best_count;
-use crate::plan::ConvStep;
 use crate::plan::layout::LINE;
 use crate::plan::winograd::{POSITIONS, Winograd};
+use crate::plan::{ConvStep, Share};
 
 /// Squares transformed back together: two cells each in a row of output.
 const TOGETHER: usize = CELLS / 2;
@@ -21,7 +21,7 @@ const TOGETHER: usize = CELLS / 2;
 /// # Safety
 /// `step`, which has `filter`, belongs to the plan of `arena` and `weights`; `scratch` is the byte offset of
 /// `filter.scratch(chunks, 14)` bytes of the arena that only this thread touches; no other thread writes the step's
-/// input or touches the outputs of these squares; the processor has AVX-512 (F, BW, VL, DQ, BF16).
+/// input or touches the outputs of these squares and chunks; the processor has AVX-512 (F, BW, VL, DQ, BF16).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(in crate::kernels) unsafe fn winograd(
     step: &ConvStep,
@@ -29,11 +29,11 @@ pub(in crate::kernels) unsafe fn winograd(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     // SAFETY: passed on from the caller.
     unsafe {
-        match best_count(share.len(), &[14, 12, 10, 8]) {
+        match best_count(share.tiles.len(), &[14, 12, 10, 8]) {
             8 => run::<8>(step, filter, arena, weights, scratch, share),
             10 => run::<10>(step, filter, arena, weights, scratch, share),
             12 => run::<12>(step, filter, arena, weights, scratch, share),
@@ -53,16 +53,17 @@ unsafe fn run<const P: usize>(
     arena: SharedArena<'_>,
     weights: &[u8],
     scratch: usize,
-    share: Range<usize>,
+    share: Share,
 ) {
     let sums = scratch + POSITIONS * filter.planes.len() * P * LINE;
     let work = Squares { step, filter, arena, weights, inputs: scratch, sums };
-    for first in share.clone().step_by(P) {
-        let squares = first..share.end.min(first + P);
+    for first in share.tiles.clone().step_by(P) {
+        let squares = first..share.tiles.end.min(first + P);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             work.transform_inputs::<P>(squares.clone());
-            for (block, &packed) in step.blocks.iter().zip(&filter.weights) {
+            let blocks = share.blocks.clone();
+            for (block, &packed) in step.blocks[blocks.clone()].iter().zip(&filter.weights[blocks]) {
                 let (packed, first) = (weights[packed..].as_ptr(), block.chunks.start);
                 let ending = ending_of(step, first, block.chunks.len());
                 match block.chunks.len() {

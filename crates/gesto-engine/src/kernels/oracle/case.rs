@@ -86,11 +86,11 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Large enough for minimal filtering to pay.
-pub(super) fn filtered_cases() -> impl Strategy<Value = Case> {
+/// Large enough for minimal filtering to pay; `least` cells along each side.
+pub(super) fn filtered_cases(least: usize) -> impl Strategy<Value = Case> {
     let planes = prop::collection::vec(16usize..=32, 2..=4);
     let outputs = prop::collection::vec((17usize..=48, any::<bool>()), 1..=2);
-    (13usize..=17, 13usize..=23, planes, outputs, any::<bool>(), any::<bool>(), 1usize..=3, any::<u64>())
+    (least..=17, least..=23, planes, outputs, any::<bool>(), any::<bool>(), 1usize..=3, any::<u64>())
         .prop_map(|(height, width, sources, outputs, residual, silu, threads, seed)| Case {
             height,
             width,
