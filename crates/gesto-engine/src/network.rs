@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
 use crate::kernels::best::Best;
-use crate::kernels::first::{Input, Progress};
+use crate::kernels::first::Input;
 use crate::kernels::memory::Arena;
 use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
+use crate::kernels::turns::Turns;
 use crate::kernels::{ceiling, frame};
 use crate::model::{DFL_BINS, Head, Model};
 use crate::picture::Picture;
@@ -118,8 +119,7 @@ pub struct Network {
     resized: AtomicU64,
     /// One a head.
     best: Vec<Best>,
-    /// One a thread.
-    progress: Vec<Progress>,
+    turns: Turns,
     /// One a thread.
     ahead: Vec<Schedule>,
     mode: HeadMode,
@@ -186,7 +186,7 @@ impl Network {
             class_max: false,
             resized: AtomicU64::new(0),
             best: plan.levels.iter().map(|levels| Best::new(levels)).collect(),
-            progress: std::iter::repeat_with(Progress::default).take(threads).collect(),
+            turns: Turns::new(&plan, threads),
             ahead: (0..threads).map(|index| Schedule::new(&plan, index, threads)).collect(),
             mode,
             plan,
@@ -253,7 +253,7 @@ impl Network {
         self.set_limits(thresholds);
         let job = frame::Job {
             input: Input::Rgb(&self.input),
-            progress: &self.progress,
+            turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
@@ -296,7 +296,7 @@ impl Network {
         resampler.prepare(picture, target, self.team.size());
         let job = frame::Job {
             input: Input::Picture(resampler.job(picture)),
-            progress: &self.progress,
+            turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
@@ -327,7 +327,7 @@ impl Network {
         model.prepare(picture, target, blocks);
         let job = frame::Job {
             input: Input::Layers { job: model.job(picture), taken: &self.resized },
-            progress: &self.progress,
+            turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
@@ -372,7 +372,7 @@ impl Network {
         self.set_limits(thresholds);
         let job = frame::Job {
             input: Input::Tensor(tensor),
-            progress: &self.progress,
+            turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,
@@ -391,7 +391,7 @@ impl Network {
         self.set_limits(thresholds);
         let job = frame::Job {
             input: Input::Rgb(&self.input),
-            progress: &self.progress,
+            turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
             dense: self.mode == HeadMode::Dense,

@@ -1,18 +1,17 @@
-//! The picture into the first layer: each thread fills the rows of the input plane that it is about to convolve.
+//! The picture into the first layer: bands of rows are filled and then convolved while they are in the cache.
 //!
-//! Rows are convolved while they are in the cache, and no thread waits for another to fill the rest. At the seam of two
-//! threads' shares one row is read by both: the thread below fills it before anything else, and the one above
-//! looks for it when it comes there, at the end of its share.
+//! The last row of a band's outputs reads the first row of the next band's inputs, so that one is filled before as well, by
+//! whoever comes there first.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 use super::frame::Member;
 use super::resample::{self, Cells, Output, Tier};
 use super::team::Barrier;
+use super::turns::{Turn, Turns, take};
 use super::{input, layers};
-use crate::plan::{ConvStep, Plan, Share, Step};
+use crate::plan::{Plan, Share, Step, Tile};
 
 /// Output rows convolved at a time: the input rows of so many fit the second-level cache beside the weights.
 const ROWS: usize = 8;
@@ -34,135 +33,103 @@ pub(crate) enum Input<'a> {
     Tensor(&'a [layers::Cell]),
 }
 
-/// How many of its rows a member has filled in this frame. On a cache line of its own, since others look at it.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(crate) struct Progress(AtomicUsize);
+/// The first layer cut into bands of [`ROWS`] rows, and how far they are in a frame.
+#[derive(Debug)]
+pub(super) struct Bands {
+    bands: Box<[Band]>,
+    turn: Turn,
+}
 
-impl Progress {
-    /// Before the members start.
+#[derive(Debug)]
+struct Band {
+    /// Tiles of the first layer.
+    tiles: Range<usize>,
+    /// Rows of the input: from the first that these tiles read to the first that the next band's do.
+    rows: Range<usize>,
+    taken: AtomicBool,
+    filled: AtomicBool,
+}
+
+impl Bands {
+    /// Those of the first stage's one convolution, if its windows of three by three go around every other row. Members of a
+    /// team of `size` own neighbouring ones.
+    pub(super) fn new(plan: &Plan, size: usize) -> Option<Self> {
+        let Some([Step::Conv(step)]) = plan.dense.first().map(Vec::as_slice) else { return None };
+        if step.window != 3 || step.row != 2 * step.input_cell || step.winograd.is_some() {
+            return None;
+        }
+        let height = plan.input.grid.height;
+        let row_of = |tile: &Tile| tile.output as usize / step.cells.grid.pitch();
+        let count = step.cells.grid.height.div_ceil(ROWS);
+        let first_row = |band: usize| match band {
+            0 => 0,
+            _ if band == count => height,
+            _ => (2 * ROWS * band - 1).min(height),
+        };
+        let band = |band: usize| {
+            // Tiles go row by row.
+            let tile = |band: usize| step.tiles.partition_point(|tile| row_of(tile) < ROWS * band);
+            Band {
+                tiles: tile(band)..tile(band + 1),
+                rows: first_row(band)..first_row(band + 1),
+                taken: AtomicBool::new(false),
+                filled: AtomicBool::new(false),
+            }
+        };
+        let owner = |band: usize| (band * size + size - 1) / count.max(1);
+        Some(Self { bands: (0..count).map(band).collect(), turn: Turn::new(count, owner) })
+    }
+
     pub(super) fn reset(&self) {
-        self.0.store(0, Relaxed);
+        for band in &self.bands {
+            band.taken.store(false, Relaxed);
+            band.filled.store(false, Relaxed);
+        }
+        self.turn.reset();
     }
 }
 
 /// Fills the input plane, and runs the first layer with it if that goes row by row; gives the number of stages done.
-pub(super) fn run(member: &Member<'_>, input: Input<'_>, progress: &[Progress], barrier: &Barrier) -> usize {
+pub(super) fn run(member: &Member<'_>, input: Input<'_>, turns: &Turns, barrier: &Barrier) -> usize {
     let &Member { plan, index, size, .. } = member;
-    let height = plan.input.grid.height;
-    if let Input::Layers { job, taken } = input {
-        let start = Instant::now();
-        // SAFETY: the plane is the plan's; all members come here, each with an index of its own.
-        unsafe { job.run(index, size, barrier, plane(member)) };
-        barrier.wait();
-        if index == 0 {
-            taken.store(start.elapsed().as_nanos() as u64, Relaxed);
-        }
-        return 0;
+    if let Input::Layers { .. } = input {
+        return 0; // they have filled it
     }
-    let Some(step) = by_rows(plan, size) else {
-        fill(member, input, crate::plan::part(height, index, size));
+    let (Some(bands), Some([Step::Conv(step)])) = (&turns.bands, plan.dense.first().map(Vec::as_slice))
+    else {
+        let rows = |part| crate::plan::part(plan.input.grid.height, part, size);
+        turns.fill.run(index, barrier, |part| fill(member, input, rows(part)));
         return 0;
     };
-    let mut rows =
-        Rows { member, step, input, progress, barrier, own: own(plan, step, index, size), filled: 0 };
-    let share = step.share(index, size, step.tiles.len()).tiles;
-    let mut first = share.start;
-    while first < share.end {
-        // Tiles go row by row.
-        let top = row_of(step, first);
-        let tiles = step.tiles[first..share.end].iter();
-        let count =
-            tiles.take_while(|tile| tile.output as usize / step.cells.grid.pitch() < top + ROWS).count();
-        let bottom = row_of(step, first + count - 1);
-        // A window of three by three around every other row.
-        rows.fill_up_to((2 * bottom + 2).min(height));
-        let tiles = first..first + count;
-        // SAFETY: step, arena and weights are the plan's, and the tiles are the step's; members write other tiles; the rows
-        // that these read are filled, those of other members waited for.
-        unsafe {
-            let share = Share { blocks: 0..step.blocks.len(), tiles };
-            let weights = plan.weights.bytes();
-            plan.kernels.conv(step, member.arena, weights, &step.tiles, share);
+    bands.turn.run(index, barrier, |at| {
+        for band in bands.bands[at..].iter().take(2) {
+            if take(&band.taken) {
+                fill(member, input, band.rows.clone());
+                band.filled.store(true, Release);
+            } else {
+                barrier.wait_until(|| band.filled.load(Acquire));
+            }
         }
-        first += count;
-    }
-    rows.fill_own();
+        let share = Share { blocks: 0..step.blocks.len(), tiles: bands.bands[at].tiles.clone() };
+        // SAFETY: step, arena and weights are the plan's, and the tiles are the step's; others write other tiles; the rows
+        // that these read are filled.
+        unsafe {
+            plan.kernels.conv(step, member.arena, plan.weights.bytes(), &step.tiles, share);
+        }
+    });
     1
 }
 
-/// The first stage's one convolution, if each member's share of it is a run of rows.
-fn by_rows(plan: &Plan, size: usize) -> Option<&ConvStep> {
-    let Some([Step::Conv(step)]) = plan.dense.first().map(Vec::as_slice) else { return None };
-    let strided = step.window == 3 && step.row == 2 * step.input_cell && step.winograd.is_none();
-    let tiles = step.tiles.len();
-    let whole = (0..size).all(|index| step.share(index, size, tiles).blocks == (0..step.blocks.len()));
-    (strided && whole).then_some(step)
+/// Runs the layers that fill the input plane. All members of a team call it.
+///
+/// # Safety
+/// Nobody else touches the plane meanwhile; each member has an index of its own.
+pub(super) unsafe fn run_layers(member: &Member<'_>, job: layers::Job<'_>, barrier: &Barrier) {
+    // SAFETY: the plane is the plan's; the rest is passed on from the caller.
+    unsafe { job.run(member.index, member.size, barrier, plane(member)) };
 }
 
-fn row_of(step: &ConvStep, tile: usize) -> usize {
-    let grid = step.cells.grid;
-    step.tiles.get(tile).map_or(grid.height, |tile| tile.output as usize / grid.pitch())
-}
-
-/// The input rows that a member fills: from the first that its own tiles read to the first that the next one's do.
-fn own(plan: &Plan, step: &ConvStep, index: usize, size: usize) -> Range<usize> {
-    let height = plan.input.grid.height;
-    let begin = |index: usize| match index {
-        0 => 0,
-        _ if index == size => height,
-        _ => {
-            let first = step.share(index, size, step.tiles.len()).tiles.start;
-            (2 * row_of(step, first)).saturating_sub(1).min(height)
-        }
-    };
-    begin(index)..begin(index + 1)
-}
-
-struct Rows<'a> {
-    member: &'a Member<'a>,
-    step: &'a ConvStep,
-    input: Input<'a>,
-    progress: &'a [Progress],
-    barrier: &'a Barrier,
-    own: Range<usize>,
-    /// Of our own rows.
-    filled: usize,
-}
-
-impl Rows<'_> {
-    /// Makes sure that all rows before `end` which our tiles read are there.
-    fn fill_up_to(&mut self, end: usize) {
-        let Member { plan, index, size, .. } = *self.member;
-        let own_end = end.min(self.own.end);
-        let next = self.own.start + self.filled;
-        if next < own_end {
-            fill(self.member, self.input, next..own_end);
-            self.filled = own_end - self.own.start;
-            self.progress[index].0.store(self.filled, Release);
-        }
-        for other in index + 1..size {
-            let own = own(plan, self.step, other, size);
-            if own.start >= end {
-                break;
-            }
-            let need = end.min(own.end) - own.start;
-            self.barrier.wait_until(|| self.progress[other].0.load(Acquire) >= need);
-        }
-    }
-
-    /// Fills what is left of our own rows: others may read it though we do not.
-    fn fill_own(&mut self) {
-        let next = self.own.start + self.filled;
-        if next < self.own.end {
-            fill(self.member, self.input, next..self.own.end);
-            self.filled = self.own.len();
-            self.progress[self.member.index].0.store(self.filled, Release);
-        }
-    }
-}
-
-/// Writes rows of the input plane. Each member calls it with rows of its own.
+/// Writes rows of the input plane. Nobody else writes or reads them meanwhile.
 fn fill(member: &Member<'_>, input: Input<'_>, rows: Range<usize>) {
     let grid = member.plan.input.grid;
     let (place, format) = (member.plan.input, member.plan.kernels.format());

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::RwLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::best::Best;
@@ -9,17 +10,18 @@ use super::first;
 use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::{Barrier, Team};
+use super::turns::Turns;
 use crate::plan::ahead::Schedule;
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
-pub(crate) use super::first::{Input, Progress};
+pub(crate) use super::first::Input;
 
 /// What a frame is computed from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) input: Input<'a>,
-    /// One a member: which rows of the input are there.
-    pub(crate) progress: &'a [Progress],
+    /// Who does what; made for a team of this size.
+    pub(crate) turns: &'a Turns,
     /// One a member, or none.
     pub(crate) ahead: &'a [Schedule],
     /// For each head the least class logit of a candidate.
@@ -41,30 +43,40 @@ pub(crate) fn run(
     assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
     assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
     let (size, arena) = (team.size(), arena.shared());
-    assert!(job.progress.len() == size);
-    job.progress.iter().for_each(Progress::reset);
-    team.run(|index, barrier| {
+    let turns = job.turns;
+    assert!(turns.size == size);
+    turns.reset();
+    if let Input::Layers { job, taken } = job.input {
+        let start = Instant::now();
+        // SAFETY: all members come, each with an index of its own.
+        team.run(|index, barrier| unsafe {
+            first::run_layers(&Member { plan, arena, index, size }, job, barrier);
+        });
+        taken.store(start.elapsed().as_nanos() as u64, Relaxed);
+    }
+    team.run_whoever_comes(|index, barrier| {
         let member = Member { plan, arena, index, size };
-        let done = first::run(&member, job.input, job.progress, barrier);
-        let mut ahead = job.ahead.get(index).map(Schedule::steps).unwrap_or_default().iter();
-        for stage in &plan.dense[..done] {
-            ahead.by_ref().take(stage.len()).for_each(drop);
-        }
-        for stage in &plan.dense[done..] {
-            barrier.wait();
-            for step in stage {
-                member.step(step, ahead.next().map_or(&[], Vec::as_slice));
+        let done = first::run(&member, job.input, turns, barrier);
+        let mut ahead = job.ahead.get(index).map(Schedule::steps).unwrap_or_default();
+        for (number, (stage, turn)) in plan.dense.iter().zip(&turns.dense).enumerate() {
+            if number >= done {
+                turn.run(index, barrier, |piece| {
+                    let (step, part) = (piece / size, piece % size);
+                    // What this member fetches for itself goes with its own pieces.
+                    let ahead = ahead.get(step).filter(|_| part == index);
+                    member.step(&stage[step], part, ahead.map_or(&[], Vec::as_slice));
+                });
             }
+            ahead = ahead.get(stage.len()..).unwrap_or_default();
         }
-        barrier.wait();
         member.select(selections, job, barrier);
-        for stage in &plan.lazy {
-            barrier.wait();
-            for lazy in stage {
+        for (stage, turn) in plan.lazy.iter().zip(&turns.lazy) {
+            turn.run(index, barrier, |piece| {
+                let lazy = &stage[piece / size];
                 let selection = selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
                 let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
-                member.conv(&lazy.step, tiles);
-            }
+                member.conv(&lazy.step, tiles, piece % size, &[]);
+            });
         }
     });
 }
@@ -80,7 +92,11 @@ pub(crate) fn select(
     assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
     assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
     let (size, arena) = (team.size(), arena.shared());
-    team.run(|index, barrier| Member { plan, arena, index, size }.select(selections, job, barrier));
+    assert!(job.turns.size == size);
+    job.turns.reset();
+    team.run_whoever_comes(|index, barrier| {
+        Member { plan, arena, index, size }.select(selections, job, barrier);
+    });
 }
 
 /// Runs every convolution and pool alone, in order, everywhere, and gives each one's time. `arena` holds a frame's maps.
@@ -99,11 +115,11 @@ pub(crate) fn profile(
     };
     let dense = plan.dense.iter().flatten().enumerate();
     for (at, step) in dense {
-        time(at, &|member| member.step(step, &[]));
+        time(at, &|member| member.step(step, member.index, &[]));
     }
     let before = plan.dense.iter().flatten().count();
     for (at, lazy) in plan.lazy.iter().flatten().enumerate() {
-        time(before + at, &|member| member.conv(&lazy.step, &lazy.step.tiles));
+        time(before + at, &|member| member.conv(&lazy.step, &lazy.step.tiles, member.index, &[]));
     }
 }
 
@@ -116,60 +132,56 @@ pub(super) struct Member<'a> {
 }
 
 impl Member<'_> {
-    /// The candidates of each head, heads side by side. The class maps are complete.
+    /// The candidates of each head. The class maps are complete.
     fn select(&self, selections: &[RwLock<Selection>], job: Job<'_>, barrier: &Barrier) {
-        for (head, best) in job.best.into_iter().flatten().enumerate() {
-            // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
-            unsafe {
-                best.find(&self.plan.levels[head], self.arena, job.limits[head], self.index, self.size)
-            };
+        if let Some(best) = job.best {
+            job.turns.best.run(self.index, barrier, |piece| {
+                let (head, part) = (piece / self.size, piece % self.size);
+                // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
+                unsafe {
+                    best[head].find(&self.plan.levels[head], self.arena, job.limits[head], part, self.size)
+                };
+            });
         }
-        if job.best.is_some() {
-            barrier.wait();
-        }
-        for (head, selection) in selections.iter().enumerate().skip(self.index).step_by(self.size) {
+        job.turns.select.run(self.index, barrier, |head| {
             let best = job.best.map(|best| &best[head]);
-            let mut selection = selection.write().unwrap_or_else(|broken| broken.into_inner());
+            let mut selection = selections[head].write().unwrap_or_else(|broken| broken.into_inner());
             // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
             unsafe {
                 selection.collect(&self.plan.levels[head], self.arena, job.limits[head], job.dense, best)
             };
-        }
+        });
     }
 
-    /// `ahead`: parts of the weights of later steps, to fetch on the way.
-    fn step(&self, step: &Step, ahead: &[Range<usize>]) {
+    /// Part `part` of as many as the team has members. `ahead`: parts of the weights of later steps, to fetch on the way.
+    fn step(&self, step: &Step, part: usize, ahead: &[Range<usize>]) {
         match step {
             Step::Conv(step) => match &step.winograd {
                 Some(filter) => {
-                    let share = step.share_squares(filter, self.index, self.size);
+                    let share = step.share_squares(filter, part, self.size);
                     let scratch = self.plan.arena_size + self.index * self.plan.scratch_size;
                     // SAFETY: step, arena and weights are the plan's; the arena has scratch for every member behind the
-                    // planes; members take other squares or other chunks, and a stage's steps write other planes.
+                    // planes; other parts are of other squares or other chunks, and a stage's steps write other planes.
                     unsafe {
                         let weights = self.plan.weights.bytes();
                         self.plan.kernels.winograd(step, filter, self.arena, weights, scratch, share);
                     }
                 }
-                None => self.conv_fetching(step, &step.tiles, ahead),
+                None => self.conv(step, &step.tiles, part, ahead),
             },
             Step::Pool(step) => {
-                for planes in step.planes.iter().skip(self.index).step_by(self.size) {
-                    // SAFETY: the planes are the plan's, and each member takes other ones.
+                for planes in step.planes.iter().skip(part).step_by(self.size) {
+                    // SAFETY: the planes are the plan's, and those of other parts are others.
                     unsafe { self.plan.kernels.pool(step, self.arena, planes) };
                 }
             }
         }
     }
 
-    fn conv(&self, step: &ConvStep, tiles: &[Tile]) {
-        self.conv_fetching(step, tiles, &[]);
-    }
-
-    fn conv_fetching(&self, step: &ConvStep, tiles: &[Tile], ahead: &[Range<usize>]) {
-        let share = step.share(self.index, self.size, tiles.len());
+    fn conv(&self, step: &ConvStep, tiles: &[Tile], part: usize, ahead: &[Range<usize>]) {
+        let share = step.share(part, self.size, tiles.len());
         // SAFETY: step, arena and weights are the plan's; tiles are the step's own, or `Selection`'s, which begin in the
-        // run and end within it; members write other tiles or other chunks, and a stage's steps other planes.
+        // run and end within it; other parts are of other tiles or other chunks, and a stage's steps write other planes.
         unsafe {
             let weights = self.plan.weights.bytes();
             self.plan.kernels.conv_fetching(step, self.arena, weights, tiles, share, ahead);

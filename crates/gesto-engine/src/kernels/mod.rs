@@ -31,6 +31,7 @@ mod portable;
 pub(crate) mod resample;
 pub(crate) mod select;
 pub(crate) mod team;
+pub(crate) mod turns;
 mod vector;
 #[cfg(feature = "wgpu")]
 pub(crate) mod wgpu;

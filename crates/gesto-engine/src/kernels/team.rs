@@ -1,7 +1,7 @@
-//! Threads that share one frame: woken once a frame, kept in step by spinning barriers inside it.
+//! Threads that share one frame: woken once a frame, kept in step by spinning inside it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -26,17 +26,23 @@ pub(crate) struct Barrier {
     round: AtomicU32,
 }
 
-/// What the workers look at. `job` points to a closure on the caller's stack, valid from the moment `round`
-/// moves until `busy` is zero again.
+/// What the workers look at.
 #[derive(Debug)]
 struct Shared {
-    round: AtomicU32,
-    busy: AtomicU32,
+    /// The number of the job in the upper half; [`CLOSED`], and how many workers are at it, in the lower one.
+    gate: AtomicU64,
+    /// Workers that have done the job.
+    finished: AtomicU32,
     quit: AtomicBool,
     panicked: AtomicBool,
+    /// A closure on the caller's stack, valid while the gate is open or a worker is inside.
     job: AtomicPtr<Job<'static>>,
     barrier: Barrier,
 }
+
+/// No worker may begin the job any more.
+const CLOSED: u64 = 1 << 31;
+const INSIDE: u64 = CLOSED - 1;
 
 struct Job<'a>(&'a (dyn Fn(usize, &Barrier) + Sync));
 
@@ -44,8 +50,8 @@ impl Team {
     /// Starts the workers; a team of one has none.
     pub(crate) fn new(size: usize) -> Self {
         let shared = Arc::new(Shared {
-            round: AtomicU32::new(0),
-            busy: AtomicU32::new(0),
+            gate: AtomicU64::new(CLOSED),
+            finished: AtomicU32::new(0),
             quit: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             job: AtomicPtr::new(std::ptr::null_mut()),
@@ -74,43 +80,64 @@ impl Team {
     /// # Panics
     /// When a member panicked. Kernels do not; should one ever, the frame must not look finished, and no other follows.
     pub(crate) fn run(&mut self, job: impl Fn(usize, &Barrier) + Sync) {
+        self.start(&job, self.workers.len() as u32);
+    }
+
+    /// Runs `job(index, barrier)` on the caller's thread, and once on every worker that gets to it before the caller is done:
+    /// for jobs that share out their work among those who are there. Returns when all of these are done.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub(crate) fn run_whoever_comes(&mut self, job: impl Fn(usize, &Barrier) + Sync) {
+        self.start(&job, 0);
+    }
+
+    /// `least` workers have to take part.
+    fn start(&mut self, job: &(dyn Fn(usize, &Barrier) + Sync), least: u32) {
         let shared = &*self.shared;
         assert!(!shared.panicked.load(Acquire), "a worker thread panicked earlier");
         if self.workers.is_empty() {
             return job(0, &shared.barrier);
         }
-        let mut erased = Job(&job);
-        shared.busy.store(self.workers.len() as u32, Relaxed);
+        let mut erased = Job(job);
+        shared.finished.store(0, Relaxed);
         shared.job.store((&raw mut erased).cast(), Relaxed);
-        shared.round.fetch_add(1, Release);
+        let number = (shared.gate.load(Relaxed) >> 32).wrapping_add(1) << 32;
+        shared.gate.store(number, Release);
         for (_, thread) in &self.workers {
             thread.unpark();
         }
         // Also when `job` unwinds here, the workers are done with it before it goes.
-        let wait = WaitOnDrop(shared);
+        let wait = WaitOnDrop { shared, least };
         job(0, &shared.barrier);
         drop(wait);
         assert!(!shared.panicked.load(Acquire), "a worker thread panicked");
     }
 }
 
-struct WaitOnDrop<'a>(&'a Shared);
+struct WaitOnDrop<'a> {
+    shared: &'a Shared,
+    /// Workers that have to take part.
+    least: u32,
+}
 
 impl Drop for WaitOnDrop<'_> {
     fn drop(&mut self) {
+        let Self { shared, least } = self;
         if thread::panicking() {
             // Workers would wait at the barrier for this thread for ever.
-            self.0.panicked.store(true, Release);
-            self.0.barrier.abandon();
+            shared.panicked.store(true, Release);
+            shared.barrier.abandon();
         }
-        spin_until(|| self.0.busy.load(Acquire) == 0);
+        spin_until(|| shared.finished.load(Acquire) >= *least);
+        shared.gate.fetch_or(CLOSED, AcqRel);
+        spin_until(|| shared.gate.load(Acquire) & INSIDE == 0);
     }
 }
 
 impl Drop for Team {
     fn drop(&mut self) {
-        self.shared.quit.store(true, Relaxed);
-        self.shared.round.fetch_add(1, Release);
+        self.shared.quit.store(true, Release);
         for (handle, thread) in self.workers.drain(..) {
             thread.unpark();
             // A worker's panic was reported by `run`.
@@ -121,30 +148,13 @@ impl Drop for Team {
 
 impl Shared {
     fn work(&self, index: usize) {
-        let mut seen = 0;
-        loop {
-            let mut idle_since = None;
-            let mut spins = 0;
-            while self.round.load(Acquire) == seen {
-                std::hint::spin_loop();
-                spins += 1;
-                if spins < SPINS {
-                    continue;
-                }
-                if idle_since.get_or_insert_with(Instant::now).elapsed() < LINGER {
-                    thread::yield_now();
-                } else {
-                    thread::park();
-                }
-            }
-            seen = seen.wrapping_add(1);
-            if self.quit.load(Relaxed) {
-                return;
-            }
+        let mut last = 0;
+        while let Some(number) = self.enter(last) {
+            last = number;
             let job = self.job.load(Relaxed).cast::<Job<'_>>();
             let run = || {
-                // SAFETY: `Team::run` stored a pointer to a closure that lives on its stack until `busy` is zero, which
-                // needs this thread's decrement below; the release on `round` made the pointer and the closure visible.
+                // SAFETY: `Team::start` stored a pointer to a closure that lives on its stack until the gate is closed and nobody is
+                // inside, which needs this thread's decrement below; entering acquired what opening the gate released.
                 let job = unsafe { &*job };
                 (job.0)(index, &self.barrier);
             };
@@ -152,7 +162,37 @@ impl Shared {
                 self.panicked.store(true, Release);
                 self.barrier.abandon();
             }
-            self.busy.fetch_sub(1, Release);
+            self.finished.fetch_add(1, Release);
+            self.gate.fetch_sub(1, Release);
+        }
+    }
+
+    /// Waits for another job than `last` and takes part in it; `None` when the team ends.
+    fn enter(&self, last: u64) -> Option<u64> {
+        let mut idle_since = None;
+        let mut spins = 0;
+        loop {
+            let gate = self.gate.load(Acquire);
+            let number = gate >> 32;
+            if number != last && gate & CLOSED == 0 {
+                if self.gate.compare_exchange(gate, gate + 1, AcqRel, Relaxed).is_ok() {
+                    return Some(number);
+                }
+                continue;
+            }
+            if self.quit.load(Acquire) {
+                return None;
+            }
+            std::hint::spin_loop();
+            spins += 1;
+            if spins < SPINS {
+                continue;
+            }
+            if idle_since.get_or_insert_with(Instant::now).elapsed() < LINGER {
+                thread::yield_now();
+            } else {
+                thread::park();
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{Numbers, bytes, on_tier, read, runner, write};
 use crate::isa::{Isa, Token};
 use crate::kernels::memory::Arena;
 use crate::kernels::team::Team;
+use crate::kernels::turns::Turns;
 use crate::kernels::{Kernels, frame};
 use crate::plan::layout::{Format, Plane, PlaneId};
 use crate::plan::lower::Task;
@@ -197,10 +198,10 @@ fn check(case: &Case, token: Token) -> Result<bool, TestCaseError> {
 
 /// The whole step on a team of threads.
 fn run(plan: &Plan, arena: &mut Arena, threads: usize, rgb: &[u8]) {
-    let progress: Vec<_> = std::iter::repeat_with(frame::Progress::default).take(threads).collect();
+    let turns = Turns::new(plan, threads);
     let job = frame::Job {
         input: frame::Input::Rgb(rgb),
-        progress: &progress,
+        turns: &turns,
         ahead: &[],
         limits: &[],
         dense: true,
