@@ -21,7 +21,7 @@ pub(crate) fn flops(kernels: Kernels) -> f64 {
         let done = unsafe {
             match kernels.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxBf16 => amx::multiply_registers(turns),
+                Isa::AmxBf16 => amx::multiply_registers::<amx::ProductsBf16>(turns),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512F32 => avx512::multiply_registers(turns),
                 #[cfg(target_arch = "x86_64")]
@@ -29,7 +29,7 @@ pub(crate) fn flops(kernels: Kernels) -> f64 {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::multiply_registers(turns),
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxInt8 => int8::amx::multiply_registers(turns),
+                Isa::AmxInt8 => amx::multiply_registers::<amx::ProductsBytes>(turns),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Vnni => int8::vnni::multiply_registers(turns),
                 _ => portable::multiply_registers(turns),

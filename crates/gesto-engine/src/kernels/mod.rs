@@ -30,6 +30,7 @@ mod pool;
 mod portable;
 pub(crate) mod resample;
 pub(crate) mod select;
+mod sigmoid;
 pub(crate) mod team;
 pub(crate) mod turns;
 mod vector;
@@ -141,7 +142,7 @@ impl Kernels {
         unsafe {
             match self.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxBf16 => amx::conv(step, arena, weights, tiles, share, ahead),
+                Isa::AmxBf16 => amx::conv::<amx::ProductsBf16>(step, arena, weights, tiles, share, ahead),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Bf16 => avx512::conv_bf16(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
@@ -149,7 +150,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::conv(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxInt8 => int8::amx::conv(step, arena, weights, tiles, share),
+                Isa::AmxInt8 => amx::conv::<amx::ProductsBytes>(step, arena, weights, tiles, share, ahead),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Vnni => int8::vnni::conv(step, arena, weights, tiles, share),
                 Isa::PortableInt8 => int8::portable::conv(step, arena, weights, tiles, share),

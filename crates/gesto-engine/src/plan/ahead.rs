@@ -22,7 +22,7 @@ pub(crate) struct Schedule(Vec<Vec<Range<usize>>>);
 impl Schedule {
     /// What member `index` of a team of `size` fetches; nothing on tiers that would not gain by it.
     pub(crate) fn new(plan: &Plan, index: usize, size: usize) -> Self {
-        if plan.kernels.isa() != Isa::AmxBf16 {
+        if !matches!(plan.kernels.isa(), Isa::AmxBf16 | Isa::AmxInt8) {
             return Self(Vec::new());
         }
         let work: Vec<_> =

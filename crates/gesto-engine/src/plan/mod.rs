@@ -124,8 +124,8 @@ pub(crate) struct ConvStep {
     pub(crate) row: usize,
     pub(crate) blocks: Vec<Block>,
     pub(crate) chunks: Vec<Chunk>,
-    /// Byte offset in [`Plan::weights`] of one f32 for each output channel, chunk by chunk. In plans of bytes two more such
-    /// lists follow: what a sum is worth (f32), and what is added to it before (i32).
+    /// Byte offset in [`Plan::weights`] of one f32 for each output channel, chunk by chunk. In plans of bytes another such
+    /// list follows: what a sum is worth.
     pub(crate) bias: usize,
     pub(crate) activation: Activation,
     /// Written as f32 in a plan of another format.
@@ -391,7 +391,7 @@ impl Plan {
                 let whole = |chunk: &Chunk| chunk.cell == LINE || self.kernels.format() != Format::F32;
                 assert!(step.chunks.iter().all(|chunk| whole(chunk) && chunk.partial.is_none()));
             }
-            let lists = if self.kernels.format() == layout::Format::U8 { 3 } else { 1 };
+            let lists = if self.kernels.format() == layout::Format::U8 { 2 } else { 1 };
             assert!(step.bias + lists * step.chunks.len() * LINE <= weights, "{}: no bias", step.name);
             for block in &step.blocks {
                 let size = self.kernels.block_bytes(step, block);

@@ -42,15 +42,13 @@ impl Packer {
     pub(super) fn pack(&mut self, layout: &Layout<'_>, per_block: usize, format: Format) -> Packed {
         let columns = layout.columns();
         let bias = self.bytes();
-        for chunk in 0..layout.chunks.len() {
-            self.lines.push(Line::from_words(columns.bias(chunk).map(f32::to_bits)));
-        }
         let quantized = (format == Format::U8).then(|| Quantized::new(layout, &columns));
-        if let Some(quantized) = &quantized {
-            self.lines
-                .extend(quantized.scales.iter().map(|scales| Line::from_words(scales.map(f32::to_bits))));
-            self.lines.extend(quantized.offsets.iter().map(|o| Line::from_words(o.map(|o| o as u32))));
-        }
+        let biases = (0..layout.chunks.len()).map(|chunk| match &quantized {
+            Some(quantized) => quantized.bias(&columns, chunk),
+            None => columns.bias(chunk),
+        });
+        let scales = quantized.iter().flat_map(|quantized| quantized.scales.iter().copied());
+        self.lines.extend(biases.chain(scales).map(|numbers| Line::from_words(numbers.map(f32::to_bits))));
         let mut blocks = Vec::new();
         for first in (0..layout.chunks.len()).step_by(per_block) {
             let chunks = first..(first + per_block).min(layout.chunks.len());
@@ -166,6 +164,12 @@ impl Quantized {
             quantized.offsets[chunk] = offsets;
         }
         quantized
+    }
+
+    /// Biases with the offsets in them.
+    fn bias(&self, columns: &Columns, chunk: usize) -> [f32; 16] {
+        let (bias, scale, offset) = (columns.bias(chunk), self.scales[chunk], self.offsets[chunk]);
+        std::array::from_fn(|i| f64::from(offset[i]).mul_add(f64::from(scale[i]), f64::from(bias[i])) as f32)
     }
 
     /// The weights of 16 output channels for one number of the input.

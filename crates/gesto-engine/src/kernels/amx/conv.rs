@@ -1,6 +1,6 @@
 //! Convolution on the matrix unit.
 //!
-//! A tile row is a cache line of the input: 32 channels of one cell. A window's tap is the same tile load at a shifted
+//! A tile row is a cache line of the input: 32 channels of bf16, or 64 bytes, of one cell. A window's tap is the same tile load at a shifted
 //! address, so nothing is gathered or copied. Two tiles of cells by two of output channels are summed at a time: each
 //! loaded tile is used twice, and the unit's eight registers are full.
 //!
@@ -10,7 +10,8 @@
 use super::TileConfig;
 use super::tile;
 use crate::kernels::ahead::Ahead;
-use crate::kernels::avx512::{CELLS as ROWS, Finish, Sums, ending_of, with_ending};
+use crate::kernels::avx512::{Bf16, CELLS as ROWS, Finish, Numbers, Sums, ending_of, with_ending};
+use crate::kernels::int8::Bytes;
 use crate::kernels::memory::SharedArena;
 use crate::plan;
 use crate::plan::layout::{Grid, LINE};
@@ -18,7 +19,7 @@ use crate::plan::{ConvStep, Share, Tile};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Bytes of a weight tile: 16 pairs of channels by 16 output channels.
+/// Bytes of a weight tile: 16 pairs or quadruples of channels by 16 output channels.
 const WEIGHT_TILE: usize = 16 * LINE;
 
 /// Output cells of a tile: the unit's 16 rows, or as many as divide a row of a strided convolution evenly.
@@ -26,13 +27,93 @@ pub(in crate::kernels) fn cells(output: Grid, stride: usize) -> usize {
     if stride == 1 { ROWS } else { output.width.div_ceil(output.width.div_ceil(ROWS)) }
 }
 
+/// What the unit multiplies.
+pub(in crate::kernels) trait Products {
+    type Numbers<const C: usize>: Numbers<C>;
+    /// Channels of a tile's row.
+    const CHANNELS: usize;
+
+    /// # Safety
+    /// As [`tile::multiply_bf16`].
+    unsafe fn multiply<const T: usize, const C: usize>(
+        a: *const u8,
+        b: *const u8,
+        row: usize,
+        weights: *const u8,
+    );
+
+    /// # Safety
+    /// As [`tile::zero`].
+    unsafe fn multiply_registers();
+}
+
+/// `C += A B` of bf16, in f32.
+#[derive(Debug)]
+pub(in crate::kernels) struct ProductsBf16;
+
+impl Products for ProductsBf16 {
+    type Numbers<const C: usize> = Bf16<C>;
+    const CHANNELS: usize = LINE / 2;
+
+    /// # Safety
+    /// As [`Products::multiply`].
+    #[inline(always)]
+    unsafe fn multiply<const T: usize, const C: usize>(
+        a: *const u8,
+        b: *const u8,
+        row: usize,
+        weights: *const u8,
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe { tile::multiply_bf16::<T, C>(a, b, row, weights) }
+    }
+
+    /// # Safety
+    /// As [`Products::multiply_registers`].
+    #[inline(always)]
+    unsafe fn multiply_registers() {
+        // SAFETY: passed on from the caller.
+        unsafe { tile::multiply_registers_bf16() }
+    }
+}
+
+/// `C += A B` of bytes, in 32-bit integers.
+#[derive(Debug)]
+pub(in crate::kernels) struct ProductsBytes;
+
+impl Products for ProductsBytes {
+    type Numbers<const C: usize> = Bytes<C>;
+    const CHANNELS: usize = LINE;
+
+    /// # Safety
+    /// As [`Products::multiply`].
+    #[inline(always)]
+    unsafe fn multiply<const T: usize, const C: usize>(
+        a: *const u8,
+        b: *const u8,
+        row: usize,
+        weights: *const u8,
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe { tile::multiply_bytes::<T, C>(a, b, row, weights) }
+    }
+
+    /// # Safety
+    /// As [`Products::multiply_registers`].
+    #[inline(always)]
+    unsafe fn multiply_registers() {
+        // SAFETY: passed on from the caller.
+        unsafe { tile::multiply_registers_bytes() }
+    }
+}
+
 /// One thread's share of a convolution.
 ///
 /// # Safety
-/// As [`Kernels::conv`](crate::kernels::Kernels); the processor has AMX with bf16 and AVX-512 (F, BW, VL, DQ, BF16), and
+/// As [`Kernels::conv`](crate::kernels::Kernels); the processor has AMX with these products and AVX-512 (F, BW, VL, DQ), and
 /// this process may use tiles.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub(in crate::kernels) unsafe fn conv(
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+pub(in crate::kernels) unsafe fn conv<P: Products>(
     step: &ConvStep,
     arena: SharedArena<'_>,
     weights: &[u8],
@@ -48,15 +129,15 @@ pub(in crate::kernels) unsafe fn conv(
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
         let (first, count) = (block.chunks.start, block.chunks.len());
-        let ending = ending_of(step, first, count);
+        let ending = ending_of(step, first, count, <P::Numbers<1> as Numbers<1>>::BYTES);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             match count {
                 1 => {
-                    with_ending!(ending, E => Block::<1, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
+                    with_ending!(ending, E => Block::<P, 1, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
                 }
                 _ => {
-                    with_ending!(ending, E => Block::<2, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
+                    with_ending!(ending, E => Block::<P, 2, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
                 }
             }
         }
@@ -66,11 +147,11 @@ pub(in crate::kernels) unsafe fn conv(
 }
 
 /// One block of `C` chunks.
-struct Block<'a, const C: usize, const E: u8> {
+struct Block<'a, P: Products, const C: usize, const E: u8> {
     step: &'a ConvStep,
     arena: SharedArena<'a>,
     packed: *const u8,
-    finish: Finish<'a, C, E>,
+    finish: Finish<'a, P::Numbers<C>, C, E>,
 }
 
 /// Stored sums that wait for their last part.
@@ -81,10 +162,10 @@ struct Pending<'a> {
     row: usize,
 }
 
-impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
+impl<'a, P: Products, const C: usize, const E: u8> Block<'a, P, C, E> {
     /// # Safety
     /// As [`conv`]; the block has `C` chunks, which end with `E`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn new(step: &'a ConvStep, arena: SharedArena<'a>, weights: &[u8], block: &plan::Block) -> Self {
         // SAFETY: passed on from the caller.
         let finish = unsafe { Finish::new(step, arena, weights, block.chunks.start) };
@@ -93,7 +174,7 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
 
     /// # Safety
     /// As [`conv`], with the tile configuration loaded.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     unsafe fn run(&self, tiles: &[Tile], ahead: &mut Ahead<'_>) {
         let mut sums = [const { MaybeUninit::<[Sums<C>; 2]>::uninit() }; 2];
         let mut pending = Pending { tiles: &[], tile: 0, row: 0 };
@@ -118,7 +199,7 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
     ///
     /// # Safety
     /// As [`run`](Self::run); two sums can be written at `into`; at `from` lie those of `pending`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn multiply<const T: usize>(
         &self,
@@ -134,7 +215,8 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
         let b = (b.input as usize * self.step.input_cell) as isize;
         let mut packed = self.packed;
         let taps = self.step.taps.len();
-        let per_tap = (2 * ROWS).div_ceil(taps).max(2);
+        // Even, because some endings take two rows at a time.
+        let per_tap = (2 * ROWS).div_ceil(taps).next_multiple_of(2);
         let mut fetch = ahead.next();
         let fetch_per_tap = fetch.len().div_ceil(taps);
         // SAFETY: tiles are configured; the plan checked that every line of the tiles lies in the arena and that each tap
@@ -143,7 +225,7 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
             tile::zero::<T, C>();
             for tap in &self.step.taps {
                 let (a, b) = (self.arena.at_signed(tap.bytes + a), self.arena.at_signed(tap.bytes + b));
-                tile::multiply::<T, C>(a, b, row, packed);
+                P::multiply::<T, C>(a, b, row, packed);
                 packed = packed.wrapping_add(C * WEIGHT_TILE);
                 self.finish_rows(pending, per_tap, from);
                 for _ in 0..fetch_per_tap {
@@ -158,7 +240,7 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
     ///
     /// # Safety
     /// As [`multiply`](Self::multiply).
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn finish_rows(&self, pending: &mut Pending<'_>, count: usize, from: *const Sums<C>) -> bool {
         let Some(tile) = pending.tiles.get(pending.tile) else { return false };
@@ -179,16 +261,16 @@ impl<'a, const C: usize, const E: u8> Block<'a, C, E> {
 /// The ceiling's loop for this tier.
 ///
 /// # Safety
-/// The processor has AMX with bf16, and this process may use tiles.
-pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
+/// The processor has AMX with these products, and this process may use tiles.
+pub(in crate::kernels) unsafe fn multiply_registers<P: Products>(turns: usize) -> usize {
     // SAFETY: passed on from the caller.
     unsafe {
         TileConfig::for_rows(ROWS as u8).load();
         tile::zero::<2, 2>();
         for _ in 0..turns {
-            tile::multiply_registers();
+            P::multiply_registers();
         }
         tile::release();
     }
-    turns * 4 * 2 * 16 * 16 * 32
+    turns * 4 * 2 * 16 * 16 * P::CHANNELS
 }

@@ -1,4 +1,5 @@
-//! Intel's matrix unit (AMX): `C += A B` with A 16 cells by 32 channels, B 32 by 16 channels of bf16, C in f32.
+//! Intel's matrix unit (AMX): `C += A B` with A 16 cells by 32 channels, B 32 by 16 channels of bf16, C in f32; of bytes 64
+//! channels instead of 32, and C in 32-bit integers.
 
 mod conv;
 pub(crate) mod detect;
@@ -6,6 +7,5 @@ pub(crate) mod detect;
 pub(crate) mod emulate;
 mod tile;
 
-pub(super) use self::conv::{cells, conv, multiply_registers};
-pub(in crate::kernels) use self::tile::TileConfig;
-pub(super) use self::tile::release;
+pub(super) use self::conv::{ProductsBf16, ProductsBytes, cells, conv, multiply_registers};
+use self::tile::TileConfig;

@@ -33,7 +33,7 @@ impl TileConfig {
     /// # Safety
     /// Tile instructions are legal on this processor and granted to this process.
     #[inline]
-    pub(in crate::kernels) unsafe fn load(&self) {
+    pub(super) unsafe fn load(&self) {
         // SAFETY: the caller vouches for the instruction; it reads 64 bytes.
         unsafe { asm!("ldtilecfg [{0}]", in(reg) self, options(nostack, preserves_flags)) }
     }
@@ -72,79 +72,87 @@ pub(super) unsafe fn zero<const T: usize, const C: usize>() {
     }
 }
 
-/// One tap: `sums += cells * weights`. Cell tiles begin at `a` and `b`, their rows `row` bytes apart; the weight tiles of the
-/// chunks follow each other at `weights`.
-///
-/// # Safety
-/// As [`zero`]; every row of the tiles is readable.
-#[inline(always)]
-pub(super) unsafe fn multiply<const T: usize, const C: usize>(
-    a: *const u8,
-    b: *const u8,
-    row: usize,
-    weights: *const u8,
-) {
-    // SAFETY: the caller loaded a configuration and vouches for the addresses.
-    unsafe {
-        match (T, C) {
-            (2, 2) => asm!(
-                "tileloadd tmm6, [{w} + {line}]",
-                "tileloadd tmm4, [{a} + {row}]",
-                "tileloadd tmm7, [{w} + {line} + 1024]",
-                "tileloadd tmm5, [{b} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
-                options(readonly, nostack, preserves_flags)
-            ),
-            (2, _) => asm!(
-                "tileloadd tmm6, [{w} + {line}]",
-                "tileloadd tmm4, [{a} + {row}]",
-                "tileloadd tmm5, [{b} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
-                options(readonly, nostack, preserves_flags)
-            ),
-            (_, 2) => asm!(
-                "tileloadd tmm6, [{w} + {line}]",
-                "tileloadd tmm4, [{a} + {row}]",
-                "tileloadd tmm7, [{w} + {line} + 1024]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
-                options(readonly, nostack, preserves_flags)
-            ),
-            (_, _) => asm!(
-                "tileloadd tmm6, [{w} + {line}]",
-                "tileloadd tmm4, [{a} + {row}]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
-                options(readonly, nostack, preserves_flags)
-            ),
+/// Functions that multiply by one instruction.
+macro_rules! products {
+    ($multiply:ident, $multiply_registers:ident, $product:literal) => {
+        /// One tap: `sums += cells * weights`. Cell tiles begin at `a` and `b`, their rows `row` bytes apart; the weight tiles of
+        /// the chunks follow each other at `weights`.
+        ///
+        /// # Safety
+        /// As [`zero`]; every row of the tiles is readable.
+        #[inline(always)]
+        pub(super) unsafe fn $multiply<const T: usize, const C: usize>(
+            a: *const u8,
+            b: *const u8,
+            row: usize,
+            weights: *const u8,
+        ) {
+            // SAFETY: the caller loaded a configuration and vouches for the addresses.
+            unsafe {
+                match (T, C) {
+                    (2, 2) => asm!(
+                        "tileloadd tmm6, [{w} + {line}]",
+                        "tileloadd tmm4, [{a} + {row}]",
+                        "tileloadd tmm7, [{w} + {line} + 1024]",
+                        "tileloadd tmm5, [{b} + {row}]",
+                        concat!($product, " tmm0, tmm4, tmm6"),
+                        concat!($product, " tmm1, tmm4, tmm7"),
+                        concat!($product, " tmm2, tmm5, tmm6"),
+                        concat!($product, " tmm3, tmm5, tmm7"),
+                        a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                        options(readonly, nostack, preserves_flags)
+                    ),
+                    (2, _) => asm!(
+                        "tileloadd tmm6, [{w} + {line}]",
+                        "tileloadd tmm4, [{a} + {row}]",
+                        "tileloadd tmm5, [{b} + {row}]",
+                        concat!($product, " tmm0, tmm4, tmm6"),
+                        concat!($product, " tmm2, tmm5, tmm6"),
+                        a = in(reg) a, b = in(reg) b, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                        options(readonly, nostack, preserves_flags)
+                    ),
+                    (_, 2) => asm!(
+                        "tileloadd tmm6, [{w} + {line}]",
+                        "tileloadd tmm4, [{a} + {row}]",
+                        "tileloadd tmm7, [{w} + {line} + 1024]",
+                        concat!($product, " tmm0, tmm4, tmm6"),
+                        concat!($product, " tmm1, tmm4, tmm7"),
+                        a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                        options(readonly, nostack, preserves_flags)
+                    ),
+                    (_, _) => asm!(
+                        "tileloadd tmm6, [{w} + {line}]",
+                        "tileloadd tmm4, [{a} + {row}]",
+                        concat!($product, " tmm0, tmm4, tmm6"),
+                        a = in(reg) a, row = in(reg) row, w = in(reg) weights, line = in(reg) LINE,
+                        options(readonly, nostack, preserves_flags)
+                    ),
+                }
+            }
         }
-    }
+
+        /// The four products of a tap without its loads.
+        ///
+        /// # Safety
+        /// As [`zero`].
+        #[inline(always)]
+        pub(super) unsafe fn $multiply_registers() {
+            // SAFETY: the caller loaded a configuration.
+            unsafe {
+                asm!(
+                    concat!($product, " tmm0, tmm4, tmm6"),
+                    concat!($product, " tmm1, tmm4, tmm7"),
+                    concat!($product, " tmm2, tmm5, tmm6"),
+                    concat!($product, " tmm3, tmm5, tmm7"),
+                    options(nomem, nostack, preserves_flags)
+                );
+            }
+        }
+    };
 }
 
-/// The four products of a tap without its loads.
-///
-/// # Safety
-/// As [`zero`].
-#[inline(always)]
-pub(super) unsafe fn multiply_registers() {
-    // SAFETY: the caller loaded a configuration.
-    unsafe {
-        asm!(
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            options(nomem, nostack, preserves_flags)
-        );
-    }
-}
+products!(multiply_bf16, multiply_registers_bf16, "tdpbf16ps");
+products!(multiply_bytes, multiply_registers_bytes, "tdpbusd");
 
 /// Stores the sums of `T` tiles by `C` chunks as `[tile][chunk][row of 64 bytes]`, 16 rows each.
 ///
@@ -173,7 +181,7 @@ pub(super) unsafe fn store<const T: usize, const C: usize>(to: *mut u8) {
 /// # Safety
 /// As [`zero`].
 #[inline]
-pub(in crate::kernels) unsafe fn release() {
+pub(super) unsafe fn release() {
     // SAFETY: the caller vouches for the instruction.
     unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
 }

@@ -4,7 +4,8 @@
 
 use std::arch::x86_64::*;
 
-use super::bf16_out::{Finish, Sums, ending_of, with_ending};
+use super::bf16_out::Bf16;
+use super::ending::{Finish, Sums, ending_of, with_ending};
 use crate::kernels::ceiling;
 use crate::kernels::memory::SharedArena;
 use crate::plan::layout::LINE;
@@ -30,7 +31,7 @@ pub(in crate::kernels) unsafe fn conv(
         let tiles = &tiles[share.tiles.clone()];
         let packed = weights[block.weights..].as_ptr();
         let (first, count) = (block.chunks.start, block.chunks.len());
-        let ending = ending_of(step, first, count);
+        let ending = ending_of(step, first, count, LINE / 2);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             match (super::cells(step.cells.grid, stride), count) {
@@ -63,7 +64,7 @@ unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
     first: usize,
 ) {
     // SAFETY: passed on from the caller.
-    let finish = unsafe { Finish::<C, E>::new(step, arena, weights, first) };
+    let finish = unsafe { Finish::<Bf16<C>, C, E>::new(step, arena, weights, first) };
     let mut stored = Sums::<C>::ZERO;
     for tile in tiles {
         let mut sums = [[_mm512_setzero_ps(); C]; P];
@@ -98,7 +99,7 @@ unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
         for p in 0..P {
             for c in 0..C {
                 // SAFETY: 16 numbers.
-                unsafe { _mm512_storeu_ps(stored.0[c][p].as_mut_ptr(), sums[p][c]) };
+                unsafe { _mm512_store_ps(stored.at_mut(c, p).cast(), sums[p][c]) };
             }
         }
         let (output, count) = (tile.output as usize, tile.count as usize);

@@ -1,198 +1,119 @@
-//! The last part of every bf16 convolution: from f32 sums to stored cells.
+//! The last part of bf16 convolutions.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
-use super::silu::{self, Silu};
-use crate::kernels::memory::SharedArena;
-use crate::model::Activation;
+use super::ending::{Numbers, activated};
+use super::sigmoid::Sigmoid;
+use crate::kernels::sigmoid::FOR_BF16;
 use crate::plan::layout::LINE;
 use crate::plan::{Chunk, ConvStep};
 
-/// Cells whose sums are stored together.
-pub(in crate::kernels) const CELLS: usize = 16;
-
-/// Sums of a run of cells: `[chunk][cell][channel]`.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-pub(in crate::kernels) struct Sums<const C: usize>(pub(in crate::kernels) [[[f32; 16]; CELLS]; C]);
-
-impl<const C: usize> Sums<C> {
-    pub(in crate::kernels) const ZERO: Self = Self([[[0.0; 16]; CELLS]; C]);
-}
-
-/// How a step ends, as flags: part of a kernel's type, so that nothing is decided cell by cell.
-pub(in crate::kernels) mod ending {
-    /// Sums of a map of half the size are added before the activation.
-    pub(in crate::kernels) const PARTIAL: u8 = 1;
-    /// A map is added after the activation.
-    pub(in crate::kernels) const RESIDUAL: u8 = 2;
-    /// Two chunks fill one cache line.
-    pub(in crate::kernels) const ONE_LINE: u8 = 4;
-    /// No activation, and stored as f32.
-    pub(in crate::kernels) const WIDE: u8 = 8;
-    /// No activation: no network of the family has that, so the rest is looked up cell by cell.
-    pub(in crate::kernels) const OTHER: u8 = 16;
-}
-use ending::*;
-
-/// Evaluates `$body` with the constant `$E` set to `$ending`.
-macro_rules! with_ending {
-    ($ending:expr, $E:ident => $body:expr) => {{
-        use $crate::kernels::avx512::ending::*;
-        with_ending!(@ $ending, $E => $body,
-            [0, ONE_LINE, RESIDUAL, RESIDUAL | ONE_LINE, PARTIAL, PARTIAL | ONE_LINE, WIDE, OTHER])
-    }};
-    (@ $ending:expr, $E:ident => $body:expr, [$($flags:expr),*]) => {
-        match $ending {
-            $(ending if ending == $flags => {
-                const $E: u8 = $flags;
-                $body
-            })*
-            ending => unreachable!("no step has the ending {ending}"),
-        }
-    };
-}
-pub(in crate::kernels) use with_ending;
-
-/// Bias, activation, residual and rounding to bf16 for the cells of one block of `C` chunks.
-pub(in crate::kernels) struct Finish<'a, const C: usize, const E: u8> {
-    step: &'a ConvStep,
-    arena: SharedArena<'a>,
-    chunks: [Chunk; C],
-    /// With the activation's shift.
+/// Bias, activation, residual and rounding to bf16.
+#[derive(Debug)]
+pub(in crate::kernels) struct Bf16<const C: usize> {
+    /// With the sigmoid's shift where one follows.
     bias: [__m512; C],
-    silu: Silu,
+    sigmoid: Sigmoid,
 }
 
-/// The flags of a block's ending.
-pub(in crate::kernels) fn ending_of(step: &ConvStep, first: usize, count: usize) -> u8 {
-    let chunks = &step.chunks[first..first + count];
-    let (partial, residual) = (chunks[0].partial.is_some(), chunks[0].residual.is_some());
-    if step.activation == Activation::Identity || (partial && residual) {
-        return if step.full_precision && !partial && !residual { WIDE } else { OTHER };
-    }
-    let neighbours = |a: Option<usize>, b: Option<usize>| match (a, b) {
-        (Some(a), Some(b)) => a.is_multiple_of(LINE) && b == a + LINE / 2,
-        _ => a == b,
-    };
-    let one_line = matches!(chunks, [a, b]
-        if neighbours(Some(a.output), Some(b.output)) && neighbours(a.residual, b.residual));
-    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
-    flag(partial, PARTIAL) | flag(residual, RESIDUAL) | flag(one_line, ONE_LINE)
-}
+impl<const C: usize> Numbers<C> for Bf16<C> {
+    const BYTES: usize = LINE / 2;
 
-impl<'a, const C: usize, const E: u8> Finish<'a, C, E> {
     /// # Safety
-    /// `step` belongs to the plan of `arena` and `weights`; `first..first + C` are chunks of the step and end with `E`; the
-    /// processor has AVX-512 (F, BW, VL, DQ, BF16).
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    pub(in crate::kernels) unsafe fn new(
-        step: &'a ConvStep,
-        arena: SharedArena<'a>,
-        weights: &[u8],
-        first: usize,
-    ) -> Self {
-        let chunks: [Chunk; C] = step.chunks[first..first + C].try_into().expect("C chunks");
+    /// As [`Numbers::new`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn new<const E: u8>(step: &ConvStep, weights: &[u8], first: usize) -> Self {
         let mut bias = [_mm512_setzero_ps(); C];
         for (c, bias) in bias.iter_mut().enumerate() {
             let at = step.bias + (first + c) * LINE;
             // SAFETY: the plan checked one line of bias for each chunk.
             *bias = unsafe { _mm512_loadu_ps(weights[at..at + LINE].as_ptr().cast()) };
             if activated::<E>(step) {
-                *bias = _mm512_add_ps(*bias, _mm512_set1_ps(silu::SHIFT));
+                *bias = _mm512_add_ps(*bias, _mm512_set1_ps(FOR_BF16.shift));
             }
         }
-        Self { step, arena, chunks, bias, silu: Silu::load() }
+        Self { bias, sigmoid: Sigmoid::load(&FOR_BF16, 1.0) }
     }
 
-    /// Stores the cells `rows` of the run that begins at output cell `first`.
-    ///
     /// # Safety
-    /// The cells lie in the step's run, and their sums at `sums`; nobody else touches their outputs.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    /// As [`Numbers::numbers`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    pub(in crate::kernels) unsafe fn rows(&self, first: usize, rows: Range<usize>, sums: *const Sums<C>) {
-        let Self { arena, chunks, bias, silu, .. } = self;
-        for row in rows {
-            let cell = first + row;
-            let mut x = *bias;
-            // SAFETY: the plan checked partial sums, residuals and outputs for every cell of the run; rows are under CELLS.
-            unsafe {
-                for c in 0..C {
-                    x[c] = _mm512_add_ps(
-                        x[c],
-                        _mm512_load_ps((&raw const (*sums).0[c]).cast::<f32>().add(16 * row)),
-                    );
-                    if E & PARTIAL != 0 || E == OTHER && chunks[c].partial.is_some() {
-                        let low = *self.step.cells.halved.get_unchecked(cell) as usize;
-                        let partial = chunks[c].partial.unwrap_unchecked() + low * LINE;
-                        x[c] = _mm512_add_ps(x[c], _mm512_load_ps(arena.at(partial).cast()));
-                    }
-                    if activated::<E>(self.step) {
-                        x[c] = silu.of(x[c]);
-                    }
-                    if E & RESIDUAL != 0 || E == OTHER && chunks[c].residual.is_some() {
-                        let residual = chunks[c].residual.unwrap_unchecked() + cell * chunks[c].cell;
-                        let bits = _mm256_loadu_si256(arena.at(residual).cast());
-                        let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits));
-                        x[c] = _mm512_add_ps(x[c], _mm512_castsi512_ps(wide));
-                    }
-                }
-                if E & ONE_LINE != 0 {
-                    let both = _mm512_cvtne2ps_pbh(x[C - 1], x[0]);
-                    let to = arena.at(chunks[0].output + cell * LINE);
-                    _mm512_store_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(both));
-                    continue;
-                }
-                for c in 0..C {
-                    let to = arena.at(chunks[c].output + cell * chunks[c].cell);
-                    if wide::<E>(self.step) {
-                        _mm512_storeu_ps(to.cast(), x[c]);
-                    } else {
-                        let half = _mm512_cvtneps_pbh(x[c]);
-                        _mm256_storeu_si256(to.cast(), std::mem::transmute::<__m256bh, __m256i>(half));
-                    }
-                }
+    unsafe fn numbers<const E: u8>(
+        &self,
+        step: &ConvStep,
+        c: usize,
+        sums: *const u8,
+        partial: Option<*const u8>,
+        residual: Option<*const u8>,
+    ) -> __m512 {
+        // SAFETY: the caller gives 16 numbers at each pointer.
+        unsafe {
+            let mut x = _mm512_add_ps(self.bias[c], _mm512_load_ps(sums.cast()));
+            if let Some(partial) = partial {
+                x = _mm512_add_ps(x, _mm512_load_ps(partial.cast()));
             }
+            if activated::<E>(step) {
+                let sigmoid = self.sigmoid.at(x);
+                // The shift is 1.
+                x = _mm512_fmsub_ps(x, sigmoid, sigmoid);
+            }
+            if let Some(residual) = residual {
+                let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(residual.cast()));
+                x = _mm512_add_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits)));
+            }
+            x
         }
     }
 
-    /// Sets those of `count` cells from `first` on that are borders to zero again.
-    ///
     /// # Safety
-    /// As [`rows`](Self::rows).
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+    /// As [`Numbers::store_two`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    pub(in crate::kernels) unsafe fn borders(&self, first: usize, count: usize) {
-        let mut outside = !self.step.cells.inside(first) & ((1u64 << count) - 1) as u32;
-        while outside != 0 {
-            let cell = first + outside.trailing_zeros() as usize;
-            for chunk in &self.chunks {
-                let to = self.arena.at(chunk.output + cell * chunk.cell);
-                // SAFETY: passed on from the caller.
-                unsafe {
-                    _mm256_storeu_si256(to.cast(), _mm256_setzero_si256());
-                    if wide::<E>(self.step) {
-                        _mm256_storeu_si256(to.add(LINE / 2).cast(), _mm256_setzero_si256());
-                    }
-                }
-            }
-            outside &= outside - 1;
+    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
+        // SAFETY: passed on from the caller; 32 indices.
+        unsafe {
+            let upper = _mm512_loadu_si512(UPPER_WORDS.as_ptr().cast());
+            let both = _mm512_permutex2var_epi16(rounded(first), upper, rounded(second));
+            _mm512_storeu_si512(to.cast(), both);
         }
+    }
+
+    /// # Safety
+    /// As [`Numbers::store_one`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn store_one(to: *mut u8, numbers: __m512) {
+        let words = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(numbers)));
+        // SAFETY: passed on from the caller.
+        unsafe { _mm256_storeu_si256(to.cast(), words) };
+    }
+
+    /// # Safety
+    /// As [`Numbers::store_zero`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn store_zero(to: *mut u8, _: &Chunk) {
+        // SAFETY: passed on from the caller.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm256_setzero_si256()) };
     }
 }
 
-#[inline(always)]
-fn activated<const E: u8>(step: &ConvStep) -> bool {
-    match E {
-        WIDE => false,
-        OTHER => step.activation == Activation::Silu,
-        _ => true,
+/// The words that hold the bf16 part of the numbers of two registers.
+const UPPER_WORDS: [u16; 32] = {
+    let mut words = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        words[i] = 2 * i as u16 + 1;
+        i += 1;
     }
-}
+    words
+};
 
-#[inline(always)]
-fn wide<const E: u8>(step: &ConvStep) -> bool {
-    E == WIDE || E == OTHER && step.full_precision
+/// Numbers whose upper halves are the nearest bf16; half-way cases go away from zero. Half the work of `vcvtneps2bf16`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn rounded(numbers: __m512) -> __m512i {
+    _mm512_add_epi32(_mm512_castps_si512(numbers), _mm512_set1_epi32(0x8000))
 }

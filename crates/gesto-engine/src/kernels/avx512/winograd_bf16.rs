@@ -6,7 +6,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::bf16_out::{CELLS, Finish, Sums, ending_of, with_ending};
+use super::bf16_out::Bf16;
+use super::ending::{CELLS, Finish, Sums, ending_of, with_ending};
 use crate::kernels::memory::SharedArena;
 use crate::kernels::winograd::best_count;
 use crate::plan::layout::LINE;
@@ -65,7 +66,7 @@ unsafe fn run<const P: usize>(
             let blocks = share.blocks.clone();
             for (block, &packed) in step.blocks[blocks.clone()].iter().zip(&filter.weights[blocks]) {
                 let (packed, first) = (weights[packed..].as_ptr(), block.chunks.start);
-                let ending = ending_of(step, first, block.chunks.len());
+                let ending = ending_of(step, first, block.chunks.len(), LINE / 2);
                 match block.chunks.len() {
                     1 => {
                         work.multiply::<P, 1>(packed);
@@ -194,7 +195,7 @@ impl<'a> Squares<'a> {
     ) {
         let grid = self.step.cells.grid;
         // SAFETY: passed on from the caller.
-        let finish = unsafe { Finish::<C, E>::new(self.step, self.arena, self.weights, first) };
+        let finish = unsafe { Finish::<Bf16<C>, C, E>::new(self.step, self.arena, self.weights, first) };
         // Of both rows of output.
         let mut stored = [Sums::<C>::ZERO; 2];
         for part in self.rows(squares, TOGETHER) {
@@ -213,7 +214,7 @@ impl<'a> Squares<'a> {
                     for (stored, m) in stored.iter_mut().zip(columns) {
                         for (x, sum) in sum_transform(m).into_iter().enumerate() {
                             // SAFETY: 16 numbers.
-                            unsafe { _mm512_storeu_ps(stored.0[c][2 * square + x].as_mut_ptr(), sum) };
+                            unsafe { _mm512_store_ps(stored.at_mut(c, 2 * square + x).cast(), sum) };
                         }
                     }
                 }

@@ -4,14 +4,14 @@
 //! IEEE 754 defines to the bit: all tiers here give the same bytes on every machine.
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod amx;
-#[cfg(target_arch = "x86_64")]
 mod finish;
 pub(super) mod portable;
-pub(super) mod scalar;
-mod silu;
+mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod vnni;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use finish::Bytes;
 
 use crate::plan::ConvStep;
 use crate::plan::layout::LINE;
@@ -19,7 +19,7 @@ use crate::plan::layout::LINE;
 /// Bytes of the weight tile of one chunk and tap: 16 quadruples of channels by 16 output channels.
 const WEIGHT_TILE: usize = 16 * LINE;
 
-/// Byte offsets of a chunk's biases, scales and offsets, 16 numbers each.
-fn lists(step: &ConvStep, chunk: usize) -> [usize; 3] {
+/// Byte offsets of a chunk's biases and scales, 16 numbers each.
+fn lists(step: &ConvStep, chunk: usize) -> [usize; 2] {
     std::array::from_fn(|list| step.bias + (list * step.chunks.len() + chunk) * LINE)
 }

@@ -1,10 +1,9 @@
 //! Plain Rust, for machines that have no instruction for sums of products of bytes.
 
-use super::scalar::{self, Added, Channel};
+use super::scalar::{self, Added, Channel, Steps};
 use super::{WEIGHT_TILE, lists};
 use crate::kernels::memory::SharedArena;
 use crate::kernels::portable::CELLS;
-use crate::model::Activation;
 use crate::plan::layout::LINE;
 use crate::plan::{ConvStep, Share, Tile};
 
@@ -61,16 +60,16 @@ unsafe fn finish(
 ) {
     let list = |list: usize, lane: usize| {
         let at = lists(step, chunk)[list] + 4 * lane;
-        weights[at..at + 4].try_into().expect("four bytes")
+        f32::from_le_bytes(weights[at..at + 4].try_into().expect("four bytes"))
     };
     let place = &step.chunks[chunk];
+    let steps = Steps::of(step, place);
     let inside = step.cells.inside(tile.output as usize);
     for (p, sums) in sums.iter().enumerate().take(tile.count as usize) {
         let cell = tile.output as usize + p;
         let is_inside = inside >> p & 1 == 1;
         for (lane, &sum) in sums.iter().enumerate() {
-            let channel =
-                Channel { bias: f32::from_le_bytes(list(0, lane)), scale: f32::from_le_bytes(list(1, lane)) };
+            let channel = Channel { bias: list(0, lane), scale: list(1, lane) };
             // SAFETY: the plan checked output, residual and partial sums for all cells of the run.
             unsafe {
                 let added = Added {
@@ -78,18 +77,14 @@ unsafe fn finish(
                         let low = step.cells.halved[cell] as usize;
                         arena.at(at + low * LINE + 4 * lane).cast::<f32>().read()
                     }),
-                    residual: place.residual.map(|at| {
-                        (arena.at(at + cell * place.cell + lane).read(), place.residual_quantization)
-                    }),
+                    residual: place.residual.map(|at| arena.at(at + cell * place.cell + lane).read()),
                 };
-                let sum = sum.wrapping_add(i32::from_le_bytes(list(2, lane)));
-                let silu = step.activation == Activation::Silu;
+                let number = scalar::number(sum, channel, added, step.activation, steps);
                 if step.full_precision {
-                    let number = if is_inside { scalar::number(sum, channel, added, silu) } else { 0.0 };
+                    let number = if is_inside { number } else { 0.0 };
                     arena.at(place.output + cell * place.cell + 4 * lane).cast::<f32>().write(number);
                 } else {
-                    let q = place.quantization;
-                    let byte = if is_inside { scalar::byte(sum, channel, added, silu, q) } else { q.zero };
+                    let byte = if is_inside { scalar::byte(number, added) } else { place.quantization.zero };
                     arena.at(place.output + cell * place.cell + lane).write(byte);
                 }
             }

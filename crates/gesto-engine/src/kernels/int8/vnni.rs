@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::WEIGHT_TILE;
-use super::finish::{Finish, for_kind};
+use super::finish::Bytes;
+use crate::kernels::avx512::{Finish, Numbers, Sums, ending_of, with_ending};
 use crate::kernels::memory::SharedArena;
 use crate::kernels::{avx512, ceiling};
 use crate::plan::layout::LINE;
@@ -26,22 +27,24 @@ pub(in crate::kernels) unsafe fn conv(
         let tiles = &tiles[share.tiles.clone()];
         let packed = weights[block.weights..].as_ptr();
         let first = block.chunks.start;
+        let count = block.chunks.len();
+        let ending = ending_of(step, first, count, Bytes::<1>::BYTES);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
-            for_kind!(step, KIND => match (avx512::cells(step.cells.grid, stride), block.chunks.len()) {
-                (8, 1) => block_of::<8, 1, KIND>(step, arena, weights, packed, tiles, first),
-                (8, _) => block_of::<8, 2, KIND>(step, arena, weights, packed, tiles, first),
-                (_, 1) => block_of::<14, 1, KIND>(step, arena, weights, packed, tiles, first),
-                (_, _) => block_of::<14, 2, KIND>(step, arena, weights, packed, tiles, first),
+            with_ending!(ending, E => match (avx512::cells(step.cells.grid, stride), count) {
+                (8, 1) => block_of::<8, 1, E>(step, arena, weights, packed, tiles, first),
+                (8, _) => block_of::<8, 2, E>(step, arena, weights, packed, tiles, first),
+                (_, 1) => block_of::<14, 1, E>(step, arena, weights, packed, tiles, first),
+                (_, _) => block_of::<14, 2, E>(step, arena, weights, packed, tiles, first),
             })
         }
     }
 }
 
 /// # Safety
-/// As [`conv`]; `packed` are the weights of the block whose first chunk is `first` and which has `C`; `KIND` is the step's.
+/// As [`conv`]; `packed` are the weights of the block whose first chunk is `first` and which has `C`, and which ends with `E`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn block_of<const P: usize, const C: usize, const KIND: u8>(
+unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
     step: &ConvStep,
     arena: SharedArena<'_>,
     weights: &[u8],
@@ -50,7 +53,8 @@ unsafe fn block_of<const P: usize, const C: usize, const KIND: u8>(
     first: usize,
 ) {
     // SAFETY: passed on from the caller.
-    let finish = unsafe { Finish::<C>::new(step, arena, weights, first) };
+    let finish = unsafe { Finish::<Bytes<C>, C, E>::new(step, arena, weights, first) };
+    let mut stored = Sums::<C>::ZERO;
     for tile in tiles {
         let mut sums = [[_mm512_setzero_si512(); C]; P];
         let mut packed = packed;
@@ -77,19 +81,17 @@ unsafe fn block_of<const P: usize, const C: usize, const KIND: u8>(
             packed = packed.wrapping_add(C * WEIGHT_TILE);
         }
         // Constant indices only, so that the sums stay in registers until here.
-        let mut stored = [[[0i32; 16]; C]; P];
         for p in 0..P {
             for c in 0..C {
                 // SAFETY: 16 numbers.
-                unsafe { _mm512_storeu_si512(stored[p][c].as_mut_ptr().cast(), sums[p][c]) };
+                unsafe { _mm512_store_si512(stored.at_mut(c, p).cast(), sums[p][c]) };
             }
         }
-        let output = tile.output as usize;
-        let inside = step.cells.inside(output);
-        for (p, stored) in stored.iter().enumerate().take(tile.count as usize) {
-            let sums = std::array::from_fn(|c| stored[c].as_ptr());
-            // SAFETY: the tile's cells lie in the run and are this thread's.
-            unsafe { finish.cell::<KIND>(output + p, inside >> p & 1 == 1, sums) };
+        let (output, count) = (tile.output as usize, tile.count as usize);
+        // SAFETY: the tile's cells lie in the run and are this thread's.
+        unsafe {
+            finish.rows(output, 0..count, &stored);
+            finish.borders(output, count);
         }
     }
 }
