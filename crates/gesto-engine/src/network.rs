@@ -9,10 +9,11 @@ use crate::isa::{Detected, Isa, Wish};
 use crate::kernels::best::Best;
 use crate::kernels::first::Input;
 use crate::kernels::memory::Arena;
+use crate::kernels::resample;
 use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
 use crate::kernels::turns::Turns;
-use crate::kernels::{ceiling, frame};
+use crate::kernels::{ceiling, frame, layers};
 use crate::model::{DFL_BINS, Head, Model};
 use crate::picture::Picture;
 use crate::plan::ahead::Schedule;
@@ -29,7 +30,8 @@ pub struct Options {
     pub threads: usize,
     /// Which anchor points get boxes and keypoints.
     pub heads: HeadMode,
-    /// The kernel tier; `None` takes the best that the machine has and `GESTO_ISA` allows.
+    /// The kernel tier, also of resizes that the network runs; `None` takes the best that the machine has and `GESTO_ISA`
+    /// allows.
     pub isa: Option<Isa>,
     /// The plan ends with a step that finds the best class of each anchor point on all threads; what selects candidates
     /// then reads one number for each instead of all classes. The candidates are the same.
@@ -270,8 +272,8 @@ impl Network {
     /// When `resampler` was made for another size, or `target` is empty or leaves the network's input.
     pub fn resample(&mut self, resampler: &mut Resampler, picture: &Picture<'_>, target: [u32; 4]) {
         assert_eq!(resampler.size(), (self.height(), self.width()), "a resize to the network's size");
-        resampler.prepare(picture, target, self.team.size());
-        resampler.job(picture).run_team(&mut self.team, &mut self.input);
+        let job = self.sampling(resampler, picture, target);
+        job.run_team(&mut self.team, &mut self.input);
     }
 
     /// Runs the network on `picture`, which the first layer resizes: each thread samples the rows that it is about to
@@ -293,9 +295,8 @@ impl Network {
         assert!(resampler.method() != Method::Area, "means are taken by a pass of their own");
         assert_eq!(resampler.size(), (self.height(), self.width()), "a resize to the network's size");
         self.set_limits(thresholds);
-        resampler.prepare(picture, target, self.team.size());
         let job = frame::Job {
-            input: Input::Picture(resampler.job(picture)),
+            input: Input::Picture(self.sampling(resampler, picture, target)),
             turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
@@ -326,7 +327,7 @@ impl Network {
         self.set_limits(thresholds);
         model.prepare(picture, target, blocks);
         let job = frame::Job {
-            input: Input::Layers { job: model.job(picture), taken: &self.resized },
+            input: Input::Layers { job: self.layering(model, picture), taken: &self.resized },
             turns: &self.turns,
             ahead: &self.ahead,
             limits: &self.limits,
@@ -360,7 +361,8 @@ impl Network {
         model.prepare(picture, target, blocks);
         let (height, width) = model.size();
         tensor.resize(height * width, [0.0; 4]);
-        model.job(picture).run_team(&mut self.team, tensor);
+        let job = self.layering(model, picture);
+        job.run_team(&mut self.team, tensor);
     }
 
     /// Runs the network on a tensor: red, green, blue and an unused number of each pixel, 0 to 255, row by row.
@@ -410,6 +412,22 @@ impl Network {
         let cell = |y: usize, x: usize| plane.place + (y * plane.grid.pitch() + x) * 4 * format.bytes();
         let pixels = (0..plane.grid.height).flat_map(|y| (0..plane.grid.width).map(move |x| (y, x)));
         pixels.map(|(y, x)| [0, 1, 2].map(|c| self.arena.number(cell(y, x), c, format))).collect()
+    }
+
+    /// A resize into this network's input, with the kernels of its tier.
+    fn sampling<'a>(
+        &self,
+        resampler: &'a mut Resampler,
+        picture: &'a Picture<'a>,
+        target: [u32; 4],
+    ) -> resample::Job<'a> {
+        resampler.prepare(picture, target, self.team.size());
+        resampler.job(picture).on(self.plan.kernels.token())
+    }
+
+    /// As [`sampling`](Self::sampling), by layers that have been prepared.
+    fn layering<'a>(&self, model: &'a mut ResizeModel, picture: &'a Picture<'a>) -> layers::Job<'a> {
+        model.job(picture).on(self.plan.kernels.token())
     }
 
     fn set_limits(&mut self, thresholds: &[f32]) {
@@ -530,5 +548,35 @@ impl HeadOutput<'_> {
         for (to, &plane) in out.chunks_mut(16).zip(&level.keypoints) {
             to.copy_from_slice(&self.network.arena.f32x16(plane + cell)[..to.len()]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::resample::Tier;
+    use crate::picture::{Orientation, PixelFormat, Plane};
+    use crate::resample::layers::Layers;
+
+    #[test]
+    fn the_tier_asked_for_governs_the_resize_too() {
+        let model =
+            Model::from_bytes(include_bytes!("../../../models/multi-n.safetensors").as_slice()).unwrap();
+        let pixels = [7; 3 * 8 * 6];
+        let planes = [Plane { data: &pixels, stride: 24 }, Plane::default()];
+        let picture = Picture::new(PixelFormat::Rgb8, 8, 6, planes, Orientation::default()).unwrap();
+        let detected = Detected::get();
+        for isa in [Isa::Portable, Isa::Avx2F32, Isa::Avx512F32] {
+            let Ok(token) = detected.token(isa) else { continue };
+            let options = Options { isa: Some(isa), threads: 1, ..Options::default() };
+            let network = Network::new(&model, 32, 32, &options).unwrap();
+            let mut resampler = Resampler::new(Method::Bilinear, 32, 32);
+            let job = network.sampling(&mut resampler, &picture, [0, 0, 32, 24]);
+            assert_eq!(job.tier, Tier::of(token), "{isa}");
+            let mut layers = ResizeModel::new(Layers::Bilinear, 32, 32);
+            layers.prepare(&picture, [0, 0, 32, 24], None);
+            assert_eq!(network.layering(&mut layers, &picture).tier, Tier::of(token), "{isa}");
+        }
+        assert_eq!(Tier::of(detected.token(Isa::Portable).unwrap()), Tier::Plain);
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Job<'a> {
     target: [usize; 4],
     /// Width and height of the network's input.
     size: [usize; 2],
-    tier: Tier,
+    pub(crate) tier: Tier,
     picture: &'a Picture<'a>,
 }
 
@@ -137,6 +137,11 @@ impl<'a> Job<'a> {
             tier: Tier::of(token),
             picture,
         }
+    }
+
+    /// With the kernels of another tier, which give the same bits.
+    pub(crate) fn on(self, token: Token) -> Self {
+        Self { tier: Tier::of(token), ..self }
     }
 
     /// Runs all operators into a picture of floats of the network's size.

@@ -128,7 +128,12 @@ impl Backend for DetectorBackend {
         // Another unit than the default one post-processes in its own way.
         let is_default = network.unit == self.defaults.network.unit;
         let detector = detector(&self.template, network, self.post_processing.filter(|_| is_default))?;
-        Ok(Box::new(Library { detector, thresholds: None, hands: network.hands, body: network.body }))
+        let mut library = Library { detector, thresholds: None, hands: network.hands, body: network.body };
+        // The first frame touches memory and wakes threads for the first time: that is not for a client to wait for.
+        let grey = [128; 3 * 8 * 8];
+        let frame = Frame::rgb8(&grey, 8, 8).map_err(|error| error.to_string())?;
+        library.detect(&frame, &self.defaults.thresholds, &mut Detections::default())?;
+        Ok(Box::new(library))
     }
 }
 

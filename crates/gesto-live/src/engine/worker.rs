@@ -89,6 +89,9 @@ struct Failure {
 
 impl Worker {
     fn run(&mut self, queue: &Queue) {
+        // The first frame shall not wait for a detector. Should this one fail, the frame that asks for it is told why.
+        let backend = Arc::clone(&self.backend);
+        let _ = self.choose(&backend.defaults().network);
         while let Some((lane, job)) = queue.take() {
             let start = Instant::now();
             let Job { payload, orientation, settings, received, reply } = job;

@@ -145,7 +145,7 @@ impl DetectorBuilder {
         self
     }
 
-    /// The kernels to run. Default: the best that this machine has (and the variable `GESTO_ISA` allows).
+    /// The kernels to run, of the network and of the resize. Default: the best that this machine has (and the variable `GESTO_ISA` allows).
     #[must_use]
     pub fn isa(mut self, isa: Isa) -> Self {
         self.isa = Some(isa);
@@ -402,7 +402,7 @@ impl DetectorBuilder {
         let parts = Parts {
             fit: self.fit,
             resize: shader,
-            preprocessor: Preprocessor::new(self.height as u32, self.width as u32, self.fit, processor)?,
+            preprocessor: self.preprocessor(processor)?,
             always_staged: !resize.needs_gpu(),
             postprocessor,
             thresholds,
@@ -449,10 +449,17 @@ impl DetectorBuilder {
         }
         let heads: Vec<HeadInfo> = network.heads().iter().map(HeadInfo::from).collect();
         let (postprocessor, thresholds) = self.postprocessor(&heads)?;
-        // Both sides were bounded when the session was made.
-        let (height, width) = (network.height() as u32, network.width() as u32);
-        let preprocessor = Preprocessor::new(height, width, self.fit, resize)?;
+        // An ONNX file may have another size than was asked for.
+        let (height, width) = (network.height(), network.width());
+        let preprocessor = Self { height, width, ..self.clone() }.preprocessor(resize)?;
         Ok((Box::new(Ort::new(network, preprocessor, postprocessor, thresholds, class_max)), heads))
+    }
+
+    /// A resize on the processor in front of another unit. The unit has bounded both sides.
+    #[cfg(any(feature = "gpu", feature = "ort"))]
+    fn preprocessor(&self, resize: Resize) -> Result<Preprocessor> {
+        let pass = Preprocessor::new(self.height as u32, self.width as u32, self.fit, resize)?;
+        self.isa.map_or(Ok(pass.clone()), |isa| pass.isa(isa))
     }
 
     /// What makes detections of these heads' results, and the least probability for each head.

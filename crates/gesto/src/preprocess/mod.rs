@@ -12,6 +12,8 @@ mod resize;
 mod tests;
 
 pub use exact::exact;
+use gesto_engine::Isa;
+use gesto_engine::isa::Detected;
 pub use gesto_engine::resample::PAD;
 use gesto_engine::resample::Resampler;
 pub use mapping::{Fit, Mapping};
@@ -39,6 +41,18 @@ impl Preprocessor {
     pub fn new(height: u32, width: u32, fit: Fit, resize: Resize) -> Result<Self> {
         let method = resize.method()?;
         Ok(Self { height, width, fit, resampler: Resampler::new(method, height as usize, width as usize) })
+    }
+
+    /// With the kernels of one tier instead of the best that this machine has (and the variable `GESTO_ISA` allows); all give
+    /// the same pixels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when this machine lacks the tier.
+    pub fn isa(mut self, isa: Isa) -> Result<Self> {
+        let token = Detected::get().token(isa)?;
+        let (height, width) = self.resampler.size();
+        self.resampler = Resampler::with_token(self.resampler.method(), height, width, token);
+        Ok(self)
     }
 
     /// Writes `frame` upright into `input` (`height * width` pixels of 8-bit RGB, row by row) and tells how their

@@ -122,6 +122,11 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// With the kernels of another tier, which give the same bits.
+    pub(crate) fn on(self, token: Token) -> Self {
+        Self { tier: Tier::of(token), ..self }
+    }
+
     /// Writes the network's input as 8-bit RGB.
     pub(crate) fn run(&self, out: &mut [u8]) {
         let output = self.rgb8(out);
