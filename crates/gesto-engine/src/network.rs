@@ -176,7 +176,8 @@ impl Network {
                 let step = &steps().find(|lazy| lazy.level == level).expect("every level has boxes").step;
                 (step.tiles.len(), plan.kernels.reach(step))
             };
-            RwLock::new(Selection::new(levels, reaches, tiles))
+            let squares = plan.kernels.filters_lists();
+            RwLock::new(Selection::new(levels, reaches, squares, tiles))
         });
         Self {
             heads,
@@ -479,12 +480,24 @@ impl Network {
         ceiling::flops(self.plan.kernels)
     }
 
-    /// Multiply-accumulates that the last frame took: lazy steps count the tiles they ran.
+    /// Multiply-accumulates that the last frame took: lazy steps count the tiles or squares they ran, as if each output took all of its products.
     #[must_use]
     pub fn macs_of_last_frame(&self) -> usize {
         let dense: usize = self.steps().iter().filter(|step| !step.lazy).map(|step| step.macs).sum();
         let lazy = self.plan.lazy.iter().flatten().map(|lazy| {
             let selection = self.selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
+            if let Some(filter) = &lazy.step.winograd {
+                let Grid { height, width } = lazy.step.cells.grid;
+                let cells = |number: usize| {
+                    let (row, column) = (number / filter.columns, number % filter.columns);
+                    (height - 2 * row).min(2) * (width - 2 * column).min(2)
+                };
+                let cells: usize = match selection.squares(lazy.level, lazy.reach) {
+                    Some(list) => list.iter().map(|&number| cells(number as usize)).sum(),
+                    None => height * width,
+                };
+                return cells * lazy.step.macs_per_cell;
+            }
             let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
             tiles.iter().map(|tile| tile.count as usize * lazy.step.macs_per_cell).sum::<usize>()
         });

@@ -12,6 +12,7 @@ use super::select::Selection;
 use super::team::{Barrier, Team};
 use super::turns::Turns;
 use crate::plan::ahead::Schedule;
+use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, Plan, Step, Tile};
 
 pub(crate) use super::first::Input;
@@ -74,8 +75,13 @@ pub(crate) fn run(
             turn.run(index, barrier, |piece| {
                 let lazy = &stage[piece / size];
                 let selection = selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
-                let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
-                member.conv(&lazy.step, tiles, piece % size, &[]);
+                if let Some(filter) = &lazy.step.winograd {
+                    let squares = selection.squares(lazy.level, lazy.reach);
+                    member.filter(&lazy.step, filter, squares, piece % size);
+                } else {
+                    let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
+                    member.conv(&lazy.step, tiles, piece % size, &[]);
+                }
             });
         }
     });
@@ -119,7 +125,10 @@ pub(crate) fn profile(
     }
     let before = plan.dense.iter().flatten().count();
     for (at, lazy) in plan.lazy.iter().flatten().enumerate() {
-        time(before + at, &|member| member.conv(&lazy.step, &lazy.step.tiles, member.index, &[]));
+        time(before + at, &|member| match &lazy.step.winograd {
+            Some(filter) => member.filter(&lazy.step, filter, None, member.index),
+            None => member.conv(&lazy.step, &lazy.step.tiles, member.index, &[]),
+        });
     }
 }
 
@@ -157,16 +166,7 @@ impl Member<'_> {
     fn step(&self, step: &Step, part: usize, ahead: &[Range<usize>]) {
         match step {
             Step::Conv(step) => match &step.winograd {
-                Some(filter) => {
-                    let share = step.share_squares(filter, part, self.size);
-                    let scratch = self.plan.arena_size + self.index * self.plan.scratch_size;
-                    // SAFETY: step, arena and weights are the plan's; the arena has scratch for every member behind the
-                    // planes; other parts are of other squares or other chunks, and a stage's steps write other planes.
-                    unsafe {
-                        let weights = self.plan.weights.bytes();
-                        self.plan.kernels.winograd(step, filter, self.arena, weights, scratch, share);
-                    }
-                }
+                Some(filter) => self.filter(step, filter, None, part),
                 None => self.conv(step, &step.tiles, part, ahead),
             },
             Step::Pool(step) => {
@@ -175,6 +175,19 @@ impl Member<'_> {
                     unsafe { self.plan.kernels.pool(step, self.arena, planes) };
                 }
             }
+        }
+    }
+
+    /// `list`: the squares to run, or all.
+    fn filter(&self, step: &ConvStep, filter: &Winograd, list: Option<&[u32]>, part: usize) {
+        let share = step.share_squares(list.map_or(filter.squares(), <[u32]>::len), part, self.size);
+        let scratch = self.plan.arena_size + self.index * self.plan.scratch_size;
+        // SAFETY: step, arena and weights are the plan's; squares are the step's own, or some of them from `Selection`; the
+        // arena has scratch for every member behind the planes; other parts are of other squares or other chunks, and a
+        // stage's steps write other planes.
+        unsafe {
+            let weights = self.plan.weights.bytes();
+            self.plan.kernels.winograd(step, self.arena, weights, scratch, share, list);
         }
     }
 

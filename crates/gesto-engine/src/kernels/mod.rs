@@ -41,7 +41,6 @@ mod winograd;
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid};
-use crate::plan::winograd::Winograd;
 use crate::plan::{Block, ConvStep, PoolStep, Share, Tile};
 use std::ops::Range;
 
@@ -170,7 +169,13 @@ impl Kernels {
         }
     }
 
-    /// One thread's share of a convolution by minimal filtering.
+    /// Whether lazy convolutions go by minimal filtering as well, which takes a kernel for listed squares.
+    pub(crate) fn filters_lists(self) -> bool {
+        self.isa() == Isa::Avx512Bf16
+    }
+
+    /// One thread's share of a convolution by minimal filtering: all squares, or those that `list` numbers in ascending
+    /// order where the tier [can do that](Self::filters_lists).
     ///
     /// # Safety
     /// As [`winograd::run`], but for the instructions, which the token proves; the scratch is made for
@@ -178,17 +183,19 @@ impl Kernels {
     unsafe fn winograd(
         self,
         step: &ConvStep,
-        filter: &Winograd,
         arena: SharedArena<'_>,
         weights: &[u8],
         scratch: usize,
         share: Share,
+        list: Option<&[u32]>,
     ) {
+        let filter = step.winograd.as_ref().expect("the plan gave the step squares");
+        assert!(list.is_none() || self.filters_lists(), "only some tiers run some squares");
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {
             match self.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512Bf16 => avx512::winograd_bf16(step, filter, arena, weights, scratch, share),
+                Isa::Avx512Bf16 => avx512::winograd_bf16(step, filter, arena, weights, scratch, share, list),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512F32 => avx512::winograd(step, filter, arena, weights, scratch, share),
                 #[cfg(target_arch = "x86_64")]

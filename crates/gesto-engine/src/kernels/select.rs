@@ -12,6 +12,8 @@ pub(crate) struct Selection {
     pub(crate) candidates: Vec<Candidate>,
     /// `[level][reach]`
     tiles: Vec<Vec<TileList>>,
+    /// `[level][reach]`; empty when no lazy step goes by minimal filtering.
+    squares: Vec<Vec<SquareList>>,
     /// For each level.
     needed: Vec<CellSet>,
 }
@@ -25,6 +27,14 @@ struct CellSet {
     spread: Vec<u64>,
 }
 
+/// Squares of 2x2 cells to run, numbered row by row.
+#[derive(Debug)]
+struct SquareList {
+    numbers: Vec<u32>,
+    /// It is all of them.
+    dense: bool,
+}
+
 /// Tiles to run, or none listed because the dense list is no longer.
 #[derive(Debug)]
 struct TileList {
@@ -36,8 +46,19 @@ struct TileList {
 }
 
 impl Selection {
-    /// Room for every anchor point. `tiles(level)` gives the number of the level's dense tiles and their length in cells.
-    pub(crate) fn new(levels: &[Level], reaches: usize, tiles: impl Fn(usize) -> (usize, usize)) -> Self {
+    /// Room for every anchor point. `tiles(level)` gives the number of the level's dense tiles and their length in cells;
+    /// with `squares` lazy steps may ask for those too.
+    pub(crate) fn new(
+        levels: &[Level],
+        reaches: usize,
+        squares: bool,
+        tiles: impl Fn(usize) -> (usize, usize),
+    ) -> Self {
+        let squares_of = |level: &Level| {
+            let count = level.grid.height.div_ceil(2) * level.grid.width.div_ceil(2);
+            let list = || SquareList { numbers: Vec::with_capacity(count), dense: true };
+            std::iter::repeat_with(list).take(if squares { reaches } else { 0 }).collect()
+        };
         let anchors = levels.iter().map(|level| level.grid.height * level.grid.width).sum();
         let list = |level| {
             let (dense_len, cells) = tiles(level);
@@ -46,6 +67,7 @@ impl Selection {
         Self {
             candidates: Vec::with_capacity(anchors),
             tiles: (0..levels.len()).map(|level| (0..reaches).map(|_| list(level)).collect()).collect(),
+            squares: levels.iter().map(squares_of).collect(),
             needed: levels.iter().map(|level| CellSet::new(level.grid)).collect(),
         }
     }
@@ -54,6 +76,15 @@ impl Selection {
     pub(crate) fn tiles(&self, level: usize, reach: usize) -> Option<&[Tile]> {
         let list = &self.tiles[level][reach];
         (!list.dense).then_some(&list.tiles)
+    }
+
+    /// The squares that a lazy step of this level and reach runs; `None` for all of them.
+    ///
+    /// # Panics
+    /// When the selection was made without.
+    pub(crate) fn squares(&self, level: usize, reach: usize) -> Option<&[u32]> {
+        let list = &self.squares[level][reach];
+        (!list.dense).then_some(&list.numbers)
     }
 
     /// Collects the candidates of one frame: anchor points with a class logit of at least `limit`. Reads the `best` class of
@@ -88,6 +119,9 @@ impl Selection {
                     needed.grow();
                 }
                 list.dense = dense || !list.cover(needed);
+                if let Some(list) = self.squares[index].get_mut(reach) {
+                    list.dense = dense || !list.cover(needed);
+                }
             }
         }
     }
@@ -177,6 +211,30 @@ fn window(words: &[u64], bit: isize) -> u64 {
     (both >> shift) as u64
 }
 
+impl SquareList {
+    /// Covers the cells needed; false when that takes all squares.
+    fn cover(&mut self, needed: &CellSet) -> bool {
+        self.numbers.clear();
+        let Grid { height, width } = needed.grid;
+        let columns = width.div_ceil(2);
+        for row in 0..height.div_ceil(2) {
+            for left in (0..width).step_by(64) {
+                let above = (2 * row * needed.grid.pitch() + left) as isize;
+                let both =
+                    window(&needed.bits, above) | window(&needed.bits, above + needed.grid.pitch() as isize);
+                let own = !0 >> (64 - (width - left).min(64));
+                let mut squares = (both | both >> 1 & own >> 1) & own & 0x5555_5555_5555_5555;
+                while squares != 0 {
+                    let column = (left + squares.trailing_zeros() as usize) / 2;
+                    self.numbers.push((row * columns + column) as u32);
+                    squares &= squares - 1;
+                }
+            }
+        }
+        self.numbers.len() < height.div_ceil(2) * columns
+    }
+}
+
 impl TileList {
     /// Covers the cells needed; false when that takes as many tiles as the whole level.
     fn cover(&mut self, needed: &CellSet) -> bool {
@@ -231,6 +289,17 @@ mod tests {
                 let want = u < 7 && cells.iter().any(near);
                 prop_assert_eq!(needed.bits[p as usize / 64] >> (p % 64) & 1 == 1, want, "cell {}", p);
             }
+            let mut squares = SquareList { numbers: Vec::new(), dense: false };
+            let some = squares.cover(&needed);
+            prop_assert_eq!(some, squares.numbers.len() < 5 * 4);
+            for number in 0..5 * 4 {
+                let inside = |p: usize| needed.bits[p / 64] >> (p % 64) & 1 == 1;
+                let (y, x) = (2 * (number / 4), 2 * (number % 4));
+                let corners = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)];
+                let want = corners.into_iter().any(|(y, x)| y < 9 && x < 7 && inside(y * 8 + x));
+                prop_assert_eq!(squares.numbers.contains(&(number as u32)), want, "square {}", number);
+            }
+            prop_assert!(squares.numbers.is_sorted());
             if list.cover(&needed) {
                 prop_assert!(list.tiles.len() < dense_len.max(1));
                 for (&(y, x), v, u) in cells.iter().flat_map(|c| {

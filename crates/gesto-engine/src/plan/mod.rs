@@ -218,9 +218,9 @@ impl ConvStep {
 }
 
 impl ConvStep {
-    /// What member `index` of `team` does of the squares (in place of tiles) of minimal filtering.
-    pub(crate) fn share_squares(&self, filter: &winograd::Winograd, index: usize, team: usize) -> Share {
-        let (blocks, squares) = (self.blocks.len(), filter.squares());
+    /// What member `index` of `team` does of so many squares (in place of tiles) of minimal filtering.
+    pub(crate) fn share_squares(&self, squares: usize, index: usize, team: usize) -> Share {
+        let blocks = self.blocks.len();
         // On small maps reading the weights takes longer than transforming all inputs.
         if team > 1 && squares < MANY_SQUARES && blocks.is_multiple_of(team) {
             return Share { blocks: part(blocks, index, team), tiles: 0..squares };
@@ -574,12 +574,13 @@ impl Builder<'_> {
         // With fewer channels the transforms cost more than the multiplications saved; with few squares, the larger weights
         // take longer to arrive, those of f32 at least.
         let squares = grid.height.div_ceil(2) * grid.width.div_ceil(2);
+        let where_it_runs = everywhere || self.kernels.filters_lists();
         let many = squares >= if format == Format::F32 { MANY_SQUARES } else { 8 };
         let gains =
             task.sources.iter().map(|source| source.channels).sum::<usize>() >= 32 && chunks.len() >= 2;
         let filters = kernel == 3 && stride == 1 && input.cell == LINE && task.partial.is_empty();
-        let winograd =
-            (everywhere && many && gains && filters && self.kernels.winograd_squares() > 0).then(|| {
+        let winograd = (where_it_runs && many && gains && filters && self.kernels.winograd_squares() > 0)
+            .then(|| {
                 let planes = task.sources.iter().map(|source| self.places[source.plane.0]).collect();
                 winograd::Winograd::new(&layout, &mut self.packer, planes, grid, per_block, format)
             });

@@ -17,7 +17,7 @@ use crate::plan::{ConvStep, Share};
 /// Squares transformed back together: two cells each in a row of output.
 const TOGETHER: usize = CELLS / 2;
 
-/// One thread's share of a convolution by minimal filtering.
+/// One thread's share of a convolution by minimal filtering: of all squares, or of those that are listed in ascending order.
 ///
 /// # Safety
 /// `step`, which has `filter`, belongs to the plan of `arena` and `weights`; `scratch` is the byte offset of
@@ -31,14 +31,15 @@ pub(in crate::kernels) unsafe fn winograd(
     weights: &[u8],
     scratch: usize,
     share: Share,
+    list: Option<&[u32]>,
 ) {
     // SAFETY: passed on from the caller.
     unsafe {
         match best_count(share.tiles.len(), &[14, 12, 10, 8]) {
-            8 => run::<8>(step, filter, arena, weights, scratch, share),
-            10 => run::<10>(step, filter, arena, weights, scratch, share),
-            12 => run::<12>(step, filter, arena, weights, scratch, share),
-            _ => run::<14>(step, filter, arena, weights, scratch, share),
+            8 => run::<8>(step, filter, arena, weights, scratch, share, list),
+            10 => run::<10>(step, filter, arena, weights, scratch, share, list),
+            12 => run::<12>(step, filter, arena, weights, scratch, share, list),
+            _ => run::<14>(step, filter, arena, weights, scratch, share, list),
         }
     }
 }
@@ -55,9 +56,10 @@ unsafe fn run<const P: usize>(
     weights: &[u8],
     scratch: usize,
     share: Share,
+    list: Option<&[u32]>,
 ) {
     let sums = scratch + POSITIONS * filter.planes.len() * P * LINE;
-    let work = Squares { step, filter, arena, weights, inputs: scratch, sums };
+    let work = Squares { step, filter, arena, weights, list, inputs: scratch, sums };
     for first in share.tiles.clone().step_by(P) {
         let squares = first..share.tiles.end.min(first + P);
         // SAFETY: passed on from the caller; a block has one or two chunks.
@@ -87,6 +89,8 @@ struct Squares<'a> {
     filter: &'a Winograd,
     arena: SharedArena<'a>,
     weights: &'a [u8],
+    /// The squares' numbers, unless it is all of them.
+    list: Option<&'a [u32]>,
     /// `[position][plane][square]`, a line of 32 channels each, even ones first.
     inputs: usize,
     /// Of one block: `[position][chunk][square]`, a line of 16 channels each.
@@ -102,16 +106,19 @@ struct Row {
 }
 
 impl<'a> Squares<'a> {
-    /// Cuts a run of squares into parts of one row, of at most `most`.
+    /// Cuts a run of squares into parts side by side, of at most `most`.
     fn rows(&self, squares: Range<usize>, most: usize) -> impl Iterator<Item = Row> + use<'a> {
-        let columns = self.filter.columns;
+        let (columns, list) = (self.filter.columns, self.list);
+        let number = move |at: usize| list.map_or(at, |list| list[at] as usize);
         let mut next = squares.start;
         std::iter::from_fn(move || {
-            let (row, column) = (next / columns, next % columns);
-            let count = (columns - column).min(squares.end - next).min(most);
             let begin = next - squares.start;
+            let first = (next < squares.end).then(|| number(next))?;
+            let (row, column) = (first / columns, first % columns);
+            let room = (columns - column).min(squares.end - next).min(most);
+            let count = (1..room).find(|&more| number(next + more) != first + more).unwrap_or(room);
             next += count;
-            (count > 0).then_some(Row { begin, row, column, count })
+            Some(Row { begin, row, column, count })
         })
     }
 

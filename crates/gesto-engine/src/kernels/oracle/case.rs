@@ -86,12 +86,14 @@ pub(super) fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-/// Large enough for minimal filtering to pay; `least` cells along each side.
-pub(super) fn filtered_cases(least: usize) -> impl Strategy<Value = Case> {
+/// Large enough for minimal filtering to pay; `least` cells along each side; with `lists`, some of some squares.
+pub(super) fn filtered_cases(least: usize, lists: bool) -> impl Strategy<Value = Case> {
     let planes = prop::collection::vec(16usize..=32, 2..=4);
     let outputs = prop::collection::vec((17usize..=48, any::<bool>()), 1..=2);
-    (least..=17, least..=23, planes, outputs, any::<bool>(), any::<bool>(), 1usize..=3, any::<u64>())
-        .prop_map(|(height, width, sources, outputs, residual, silu, threads, seed)| Case {
+    let rest =
+        (any::<bool>(), any::<bool>(), 1usize..=3, prop::bool::weighted(if lists { 0.4 } else { 0.0 }));
+    (least..=17, least..=23, planes, outputs, rest, any::<u64>()).prop_map(
+        |(height, width, sources, outputs, (residual, silu, threads, anywhere), seed)| Case {
             height,
             width,
             kernel: 3,
@@ -103,9 +105,10 @@ pub(super) fn filtered_cases(least: usize) -> impl Strategy<Value = Case> {
             kind: if residual { Kind::Residual } else { Kind::Plain },
             silu,
             threads,
-            anywhere: false,
+            anywhere,
             seed,
-        })
+        },
+    )
 }
 
 impl Case {
