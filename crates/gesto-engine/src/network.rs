@@ -428,7 +428,7 @@ impl Network {
 
     /// As [`sampling`](Self::sampling), by layers that have been prepared.
     fn layering<'a>(&self, model: &'a mut ResizeModel, picture: &'a Picture<'a>) -> layers::Job<'a> {
-        model.job(picture).on(self.plan.kernels.token())
+        model.job(picture, self.team.size()).on(self.plan.kernels.token())
     }
 
     fn set_limits(&mut self, thresholds: &[f32]) {

@@ -31,6 +31,12 @@ impl Tensor {
     pub(crate) fn new(width: usize, height: usize) -> Self {
         Self { width, height, cells: vec![[0.0; 4]; width * height] }
     }
+
+    /// Has at least `height` rows from now on.
+    pub(crate) fn grow(&mut self, height: usize) {
+        self.height = self.height.max(height);
+        self.cells.resize(self.width * self.height, [0.0; 4]);
+    }
 }
 
 /// Two neighbours and the second one's share.
@@ -79,6 +85,8 @@ pub(crate) struct Job<'a> {
     steps: &'a [Step],
     /// The tensors that steps but the last write.
     tensors: [View<'a>; 2],
+    /// A row for each member of the team to work in.
+    scratch: View<'a>,
     target: [usize; 4],
     /// Width and height of the network's input.
     size: [usize; 2],
@@ -132,6 +140,7 @@ impl<'a> Job<'a> {
         Self {
             steps: &plan.steps,
             tensors: [View::of(tensors.next()), View::of(tensors.next())],
+            scratch: View::of(Some(&mut plan.scratch)),
             target: plan.target,
             size: plan.size,
             tier: Tier::of(token),
@@ -182,8 +191,11 @@ impl<'a> Job<'a> {
             done += 1;
         }
         let rows = part(self.size[1], index, size);
-        // SAFETY: as above; the output's rows are this member's own.
-        unsafe { self.last(done.checked_sub(1).map(|at| self.tensors[at]), rows, output) };
+        // SAFETY: as above; the output's rows and the row of scratch are this member's own.
+        unsafe {
+            let scratch = self.scratch.row_mut(index);
+            self.last(done.checked_sub(1).map(|at| self.tensors[at]), rows, output, scratch);
+        }
     }
 
     /// # Safety
@@ -202,7 +214,7 @@ impl<'a> Job<'a> {
     ///
     /// # Safety
     /// Nobody else touches these rows of `output`, and nobody writes `from`.
-    unsafe fn last(&self, from: Option<View<'_>>, rows: Range<usize>, output: Output) {
+    unsafe fn last(&self, from: Option<View<'_>>, rows: Range<usize>, output: Output, scratch: &mut [Cell]) {
         let Some(step) = self.steps.last() else { return };
         if let Step::Resample(tables) = step {
             // SAFETY: passed on from the caller.
@@ -210,12 +222,8 @@ impl<'a> Job<'a> {
         }
         let [left, top, width, height] = self.target;
         let source = self.picture.upright_size().0;
-        let mut line = vec![GREY; self.size[0]];
-        // Two rows of the picture as floats; and which those are.
-        let mut pair = match step {
-            Step::CastResize { .. } => vec![[0.0; 4]; 2 * source],
-            _ => Vec::new(),
-        };
+        // A row of the output, and two rows of the picture as floats.
+        let (line, pair) = scratch.split_at_mut(self.size[0]);
         for y in rows {
             if !(top..top + height).contains(&y) {
                 line.fill(GREY);
@@ -262,7 +270,7 @@ impl<'a> Job<'a> {
                 line[left + width..].fill(GREY);
             }
             // SAFETY: a row of the output.
-            unsafe { output.numbers(y, &line) };
+            unsafe { output.numbers(y, line) };
         }
     }
 }

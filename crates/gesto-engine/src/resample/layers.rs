@@ -91,6 +91,8 @@ pub struct ResizeModel {
 pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) tensors: Vec<Tensor>,
+    /// For each member of a team, a row of the output and two of the picture.
+    pub(crate) scratch: Tensor,
     pub(crate) target: [usize; 4],
     pub(crate) size: [usize; 2],
 }
@@ -173,15 +175,17 @@ impl ResizeModel {
         self.plan = Some(Plan {
             steps,
             tensors,
+            scratch: Tensor::new(self.width + 2 * w, 0),
             target: [left, top, width, height],
             size: [self.width, self.height],
         });
         self.kind = Some(kind);
     }
 
-    /// The plan and what runs it.
-    pub(crate) fn job<'a>(&'a mut self, picture: &'a Picture<'a>) -> layers::Job<'a> {
+    /// The plan and what runs it, on a team of so many members.
+    pub(crate) fn job<'a>(&'a mut self, picture: &'a Picture<'a>, members: usize) -> layers::Job<'a> {
         let plan = self.plan.as_mut().expect("a plan is made first");
+        plan.scratch.grow(members);
         layers::Job::new(plan, self.token, picture)
     }
 }
