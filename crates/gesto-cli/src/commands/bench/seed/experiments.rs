@@ -70,6 +70,14 @@ pub(super) fn experiments() -> Vec<Experiment> {
         (3, "resize on the CPU, area", Resize::CpuArea, Place::Cpu, Part::Resize, None),
         (4, "resize on the GPU, bilinear", Resize::GpuBilinear, Place::Gpu, Part::Resize, Some(600.0)),
         (
+            4,
+            "resize on the GPU for the CPU, bilinear",
+            Resize::GpuBilinear,
+            Place::Cpu,
+            Part::Resize,
+            Some(600.0),
+        ),
+        (
             5,
             "resize in the graph, bilinear",
             Resize::GraphBilinear,
@@ -119,6 +127,14 @@ pub(super) fn experiments() -> Vec<Experiment> {
         ),
         // 50 to 100 more than bilinear.
         (9, "resize on the GPU, nearest", Resize::GpuNearest, Place::Gpu, Part::Resize, Some(700.0)),
+        (
+            9,
+            "resize on the GPU for the CPU, nearest",
+            Resize::GpuNearest,
+            Place::Cpu,
+            Part::Resize,
+            Some(700.0),
+        ),
         (
             10,
             "two models, resize then network",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gesto::unit::{Adapter, Provider};
-use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Timing, Unit};
+use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Resize, Timing, Unit};
 use gesto_engine::isa::{Detected, Wish};
 use gesto_engine::resample::layers::{Blocks, Layers, ResizeModel};
 use gesto_engine::{Network, Options};
@@ -51,6 +51,13 @@ impl Bench {
             Ok(found) => found,
             Err((unit, why)) => return Ok(Figure { unit, outcome: Outcome::Skipped(why) }),
         };
+        // The adapter has to be one that counts, as for a network of its own.
+        if unit == Unit::Cpu
+            && experiment.resize.is_some_and(Resize::needs_gpu)
+            && let Err((_, why)) = self.unit(Place::Gpu)
+        {
+            return Ok(Figure { unit: unit.to_string(), outcome: Outcome::Skipped(why) });
+        }
         let name = match (&unit, isa) {
             (Unit::Cpu, Some(isa)) => format!("cpu {isa}"),
             (unit, _) => unit.to_string(),
