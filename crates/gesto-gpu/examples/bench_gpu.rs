@@ -44,6 +44,9 @@ struct Arguments {
     /// Choose each layer's kernel by rule of thumb instead of measuring.
     #[arg(long)]
     no_tune: bool,
+    /// Use one kernel for every convolution that it can do, by its number.
+    #[arg(long)]
+    kernel: Option<usize>,
     /// First compare every feature map with the plain CPU evaluation, on this very device.
     #[arg(long)]
     check: bool,
@@ -93,6 +96,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     options.copy_threads = arguments.copy_threads;
     options.waiting = Waiting::Spin;
     options.tune = !arguments.no_tune;
+    options.kernel = arguments.kernel;
     // Matrix units are the point of measuring here.
     options.experimental = gesto_engine::matrix_units();
 

@@ -1,12 +1,13 @@
 //! Which shape of the convolution kernel each dispatch uses: by rule of thumb, or measured on the device.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use crate::device::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernels::Kernels;
 use crate::network::{Dispatch, record};
-use crate::plan::stage::{ConvJob, Shape, Stage, Tables, Tile};
+use crate::plan::stage::{ConvJob, Feed, Shape, Stage, Tables, Tile};
 
 /// What the kernels read and write.
 pub(crate) struct Binds<'a> {
@@ -35,6 +36,9 @@ pub(crate) struct Plan {
 
 /// Workgroups that keep a large GPU busy; below, steps are split over more teams.
 const BUSY: usize = 512;
+
+/// Time after which a device's clock no longer rises.
+const WARM_UP: Duration = Duration::from_millis(100);
 
 /// Times that a dispatch is repeated in a measurement: short ones more often.
 pub(crate) fn repeats(batch: usize) -> usize {
@@ -75,6 +79,13 @@ pub(crate) fn plan(
     let timestamps = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
     let mut tried: Vec<Vec<(Shape, u64)>> = vec![Vec::new(); chosen.len()];
     if measure && timestamps {
+        // Compiled at once, so that the device does not fall asleep between two measurements.
+        kernels.compile(gpu, &fitting.concat())?;
+        let chosen_by_rule = lay_out(gpu, kernels, tables, &chosen)?;
+        let started = Instant::now();
+        while started.elapsed() < WARM_UP {
+            times(gpu, kernels, binds, &chosen_by_rule, repeats(batch))?;
+        }
         // Every shape for every stage; the fastest stays.
         for round in 0..fitting.iter().map(Vec::len).max().unwrap_or(0) {
             let these: Vec<Option<Shape>> =
@@ -95,7 +106,7 @@ pub(crate) fn plan(
 /// The shape as a stage can use it, if all of its jobs can.
 fn fitted(gpu: &Gpu, kernels: &Kernels, stage: &Stage, tables: &Tables, shape: Shape) -> Option<Shape> {
     let Stage::Convs { jobs } = stage else { return None };
-    if shape.depth == 0 {
+    if shape.feed == Feed::Buffers {
         return Some(shape);
     }
     let cells = tables.conv_jobs[jobs.clone()].iter().map(|job| job.staged_cells(shape));
@@ -111,7 +122,7 @@ fn rule(stage: &Stage, tables: &Tables, shapes: &[Shape], software: bool) -> Opt
     let steps = jobs.iter().map(|job| job.steps()).max().unwrap_or(1);
     if software {
         // The smallest kernel: the driver compiles it with a CPU's compiler.
-        return shapes.iter().min_by_key(|s| (s.split, s.depth > 0, s.rows * s.columns)).copied();
+        return shapes.iter().min_by_key(|s| (s.split, s.feed != Feed::Buffers, s.rows * s.columns)).copied();
     }
     if let Some(shape) = preferred(jobs, steps, shapes) {
         return Some(shape);
@@ -129,14 +140,24 @@ const SEVERAL_BLOCKS: usize = 1200;
 
 /// A shape of the matrix kernels for these jobs, if the device has the one wanted.
 fn preferred(jobs: &[ConvJob], steps: usize, shapes: &[Shape]) -> Option<Shape> {
+    let of = |feed| shapes.iter().filter(move |s| s.feed == feed);
     let staged = |teams, across, rows, columns, depth| {
-        shapes.iter().find(|s| {
+        of(Feed::Cells).find(|s| {
             (s.teams, s.across, s.rows, s.columns, s.depth) == (teams, across, rows, columns, depth)
         })
     };
+    let range = |teams, across, ahead| {
+        of(Feed::Range).find(|s| (s.teams, s.across, s.columns, s.ahead) == (teams, across, 2, ahead))
+    };
+    let gathered = |teams, across, columns, depth, ahead| {
+        of(Feed::Gathered).find(|s| {
+            (s.teams, s.across, s.rows, s.columns, s.depth, s.ahead)
+                == (teams, across, 2, columns, depth, ahead)
+        })
+    };
     let direct = |split, rows, columns| {
-        let fits = |s: &&Shape| (s.split, s.rows, s.columns, s.depth) == (split, rows, columns, 0);
-        shapes.iter().filter(fits).max_by_key(|s| s.ahead)
+        let fits = |s: &&Shape| (s.split, s.rows, s.columns) == (split, rows, columns);
+        of(Feed::Buffers).filter(fits).max_by_key(|s| s.ahead)
     };
     let sums: usize = jobs.iter().map(|job| job.sums()).sum();
     let blocks = jobs.iter().map(|job| job.blocks()).max().unwrap_or(1);
@@ -150,16 +171,15 @@ fn preferred(jobs: &[ConvJob], steps: usize, shapes: &[Shape]) -> Option<Shape> 
         }
     } else if sums < MANY_BLOCKS {
         staged(4, 2, 2, 2, 4).or_else(|| staged(4, 2, 2, 2, 2))
-    } else if steps <= 5 && blocks < 4 {
-        direct(1, 1, 2)
-    } else if jobs.iter().any(|job| job.strided()) {
-        if blocks < 8 { direct(1, 2, 2) } else { staged(4, 2, 2, 4, 2) }
-    } else if jobs.iter().all(|job| job.side() == 1) || blocks >= 8 {
-        staged(4, 2, 2, 2, 2)
-    } else if blocks >= 4 {
-        staged(4, 1, 2, 4, 1)
+    } else if jobs.iter().all(|job| job.side() == 1) {
+        if blocks >= 4 { gathered(4, 2, 2, 1, 2) } else { gathered(4, 1, 2, 1, 1) }
+    } else if steps <= 3 {
+        // The picture.
+        gathered(4, 1, 1, 3, 1)
+    } else if blocks < 4 {
+        range(8, 1, 1).or_else(|| gathered(8, 1, 2, 3, 1))
     } else {
-        staged(4, 1, 2, 2, 1)
+        range(8, 2, 2).or_else(|| gathered(4, 2, 2, 3, 2))
     };
     chosen.copied()
 }

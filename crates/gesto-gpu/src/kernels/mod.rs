@@ -1,6 +1,12 @@
 //! Shaders, their layouts and the pipelines made of them.
 
+mod lines;
+mod shapes;
+mod tiled;
+
 use std::collections::HashMap;
+
+use rayon::prelude::*;
 
 use crate::adapter::MatrixUnit;
 use crate::device::Gpu;
@@ -8,47 +14,23 @@ use crate::error::Result;
 use crate::options::Arithmetic;
 use crate::plan::layout::BLOCK;
 use crate::plan::pack::BlockOrder;
-use crate::plan::stage::Shape;
+use crate::plan::stage::{Feed, Shape};
 
-const CONV_JOB: &str = include_str!("shaders/conv_job.wgsl");
-const CONV_VECTOR: &str = include_str!("shaders/conv_vector.wgsl");
-const CONV_FINISH: &str = include_str!("shaders/conv_finish.wgsl");
-const CONV_MATRIX: &str = include_str!("shaders/conv_matrix.wgsl");
-const CONV_STAGED: &str = include_str!("shaders/conv_staged.wgsl");
-const POOL: &str = include_str!("shaders/pool.wgsl");
-const RESIZE: &str = include_str!("shaders/resize.wgsl");
-const RESIZE_TO_MAPS: &str = include_str!("shaders/resize_to_maps.wgsl");
-const RESIZE_TO_BYTES: &str = include_str!("shaders/resize_to_bytes.wgsl");
-const DECODE: &str = include_str!("shaders/decode.wgsl");
+use self::lines::{MatrixLines, repeat};
+
+const CONV_JOB: &str = include_str!("../shaders/conv_job.wgsl");
+const CONV_VECTOR: &str = include_str!("../shaders/conv_vector.wgsl");
+const CONV_FINISH: &str = include_str!("../shaders/conv_finish.wgsl");
+const CONV_MATRIX: &str = include_str!("../shaders/conv_matrix.wgsl");
+const CONV_STAGED: &str = include_str!("../shaders/conv_staged.wgsl");
+const POOL: &str = include_str!("../shaders/pool.wgsl");
+const RESIZE: &str = include_str!("../shaders/resize.wgsl");
+const RESIZE_TO_MAPS: &str = include_str!("../shaders/resize_to_maps.wgsl");
+const RESIZE_TO_BYTES: &str = include_str!("../shaders/resize_to_bytes.wgsl");
+const DECODE: &str = include_str!("../shaders/decode.wgsl");
 
 /// Threads of a team of the vector kernel.
 const VECTOR_TEAM: usize = 64;
-
-/// Shapes of the staging matrix kernel: teams, of them across, rows, columns, depth. Each was the fastest for some layer of
-/// some batch on an H200; so with those below.
-const STAGED_SHAPES: &[[usize; 5]] = &[
-    [8, 1, 2, 4, 2],
-    [4, 2, 4, 4, 2],
-    [4, 1, 2, 4, 1],
-    [4, 2, 2, 4, 2],
-    [4, 2, 2, 2, 4],
-    [4, 2, 2, 2, 2],
-    [4, 1, 2, 2, 1],
-];
-
-/// Shapes of the matrix kernel that reads the maps: teams, split, rows, columns, ahead; the least split ones first.
-const DIRECT_SHAPES: &[[usize; 5]] = &[
-    [4, 1, 2, 4, 1],
-    [4, 1, 2, 2, 1],
-    [4, 1, 2, 2, 3],
-    [4, 1, 1, 2, 5],
-    [4, 2, 1, 2, 5],
-    [4, 4, 1, 2, 5],
-    [4, 4, 1, 2, 9],
-    [8, 8, 2, 2, 1],
-    [8, 8, 1, 2, 3],
-    [8, 8, 1, 1, 5],
-];
 
 /// What a binding is to a shader.
 #[derive(Clone, Copy)]
@@ -149,7 +131,7 @@ impl Kernels {
     /// Shapes that this device can run, those that split the steps least first. How many cells a staging one has room for is
     /// left open: see [`Self::fitted`].
     pub(crate) fn shapes(&self, gpu: &Gpu) -> Vec<Shape> {
-        let all = all_shapes(self.arithmetic);
+        let all = shapes::all(self.arithmetic);
         let limits = &gpu.limits;
         let fits = |shape: &Shape| {
             let threads = self.threads(*shape);
@@ -176,29 +158,35 @@ impl Kernels {
 
     /// Workgroup memory of a shape, as its shader declares it.
     fn workgroup_bytes(&self, shape: Shape) -> usize {
-        let line = (passed(shape) * 4 + 2) * 16;
+        if self.arithmetic != Arithmetic::Matrix {
+            return vector_partials(shape) * 16;
+        }
+        let line = (shape.passed * 4 + 2) * 16;
         let places = shape.fragments() * BLOCK * 8;
-        match (self.arithmetic, shape.depth) {
-            (Arithmetic::Matrix, 0) => shape.teams * shape.rows * BLOCK * line + places,
-            (Arithmetic::Matrix, depth) => {
-                shape.staged * ((depth * 4 + 2) * 8 + 4) + shape.teams * BLOCK * line + places
-            }
-            _ => vector_partials(shape) * 16,
+        let sums = shape.teams * BLOCK * line;
+        match shape.feed {
+            Feed::Buffers => sums * shape.rows + places,
+            Feed::Cells => shape.staged * ((shape.depth * 4 + 2) * 8 + 4) + sums + places,
+            Feed::Range | Feed::Gathered => tiled::workgroup_bytes(shape) + sums,
         }
     }
 
     /// Makes the convolution pipelines for these shapes.
     pub(crate) fn compile(&mut self, gpu: &Gpu, shapes: &[Shape]) -> Result<()> {
+        let mut wanted: Vec<Shape> = Vec::new();
         for &shape in shapes {
-            if self.convs.contains_key(&shape) {
-                continue;
+            if !self.convs.contains_key(&shape) && !wanted.contains(&shape) {
+                wanted.push(shape);
             }
-            let text = conv_text(self.arithmetic, self.matrix, shape);
-            let module = module(gpu, "convolution", &text);
-            let made = pipeline(gpu, &module, &self.conv_pipeline_layout, &[]);
-            gpu.check()?;
-            self.convs.insert(shape, made);
         }
+        // Drivers compile on the calling thread.
+        let make = |shape| {
+            let module = module(gpu, "convolution", &conv_text(self.arithmetic, self.matrix, shape));
+            (shape, pipeline(gpu, &module, &self.conv_pipeline_layout, &[]))
+        };
+        let made: Vec<_> = wanted.into_par_iter().map(make).collect();
+        gpu.check()?;
+        self.convs.extend(made);
         Ok(())
     }
 
@@ -218,39 +206,9 @@ fn pool_text(arithmetic: Arithmetic) -> String {
     format!("{}const ROOM: u32 = {}u;\n{POOL}", real_types(arithmetic), pool_room(arithmetic))
 }
 
-/// Every shape of the convolution kernel, staging ones first, then those that split the steps least.
-fn all_shapes(arithmetic: Arithmetic) -> Vec<Shape> {
-    let direct = |teams, split, rows, columns, ahead| Shape {
-        teams,
-        split,
-        rows,
-        columns,
-        across: 1,
-        depth: 0,
-        ahead,
-        staged: 0,
-    };
-    if arithmetic != Arithmetic::Matrix {
-        return [1, 2, 4, 8].iter().map(|&split| direct(split, split, 2, 2, 1)).collect();
-    }
-    let staged = STAGED_SHAPES.iter().map(|&[teams, across, rows, columns, depth]| Shape {
-        across,
-        depth,
-        ..direct(teams, 1, rows, columns, 1)
-    });
-    let reading = DIRECT_SHAPES
-        .iter()
-        .map(|&[teams, split, rows, columns, ahead]| direct(teams, split, rows, columns, ahead));
-    staged.chain(reading).collect()
-}
-
-fn threads(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> usize {
-    shape.teams * if arithmetic == Arithmetic::Matrix { matrix.lanes as usize } else { VECTOR_TEAM }
-}
-
 /// The convolution shader of a shape.
 fn conv_text(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> String {
-    let threads = threads(arithmetic, matrix, shape);
+    let threads = shape.teams * matrix.lanes as usize;
     let (constants, body) = if arithmetic == Arithmetic::Matrix {
         let numbers = [
             ("LANES", matrix.lanes as usize),
@@ -262,11 +220,13 @@ fn conv_text(arithmetic: Arithmetic, matrix: MatrixUnit, shape: Shape) -> String
             ("ACROSS", shape.across),
             ("DEPTH", shape.depth),
             ("AHEAD", shape.ahead),
-            ("PASSED", passed(shape)),
+            ("PASSED", shape.passed),
+            ("SLICES", tiled::slices(shape)),
             ("STAGED", shape.staged),
         ];
         let constants = numbers.map(|(name, number)| format!("const {name}: u32 = {number}u;\n")).concat();
-        (constants, matrix_body(shape, matrix.side as usize))
+        let gathered = format!("const GATHERED: bool = {};\n", shape.feed == Feed::Gathered);
+        (constants + &gathered, matrix_body(shape, matrix))
     } else {
         let constants = format!(
             "const SPLIT: u32 = {}u;\nconst PARTIALS: u32 = {}u;\n",
@@ -283,17 +243,16 @@ fn vector_partials(shape: Shape) -> usize {
     ((shape.split - 1) * shape.rows * shape.columns * 64).max(1)
 }
 
-/// Blocks of a team's line of sums that pass through workgroup memory at a time.
-fn passed(shape: Shape) -> usize {
-    if shape.depth > 0 { shape.columns.min(2) } else { shape.columns }
-}
-
 /// Writes out the lines of the matrix kernels that depend on the number of accumulators and on the side of the hardware's
 /// matrices, 8 or 16.
-fn matrix_body(shape: Shape, side: usize) -> String {
+fn matrix_body(shape: Shape, matrix: MatrixUnit) -> String {
+    let side = matrix.side as usize;
     let lines = MatrixLines { shape, side, parts: BLOCK / side };
-    let text = if shape.depth > 0 { CONV_STAGED } else { CONV_MATRIX };
-    let (loads, products, stores) = if shape.depth > 0 { lines.staging() } else { lines.reading() };
+    let (text, (loads, products, stores)) = match shape.feed {
+        Feed::Buffers => (CONV_MATRIX, lines.reading()),
+        Feed::Cells => (CONV_STAGED, lines.staging()),
+        Feed::Range | Feed::Gathered => return tiled::body(&lines, matrix.lanes as usize),
+    };
     let inputs = repeat(shape.rows, |i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
     let c = lines.matrix("f32", "C");
     let accumulators = lines.each(0..lines.rows(), |i, j| format!("var c{i}_{j}: {c};\n"));
@@ -302,140 +261,6 @@ fn matrix_body(shape: Shape, side: usize) -> String {
         .replace("//= loads\n", &loads)
         .replace("//= products\n", &products)
         .replace("//= stores\n", &stores)
-}
-
-fn repeat(count: usize, f: impl Fn(usize) -> String) -> String {
-    (0..count).map(f).collect()
-}
-
-/// Lines of a matrix kernel. Addresses in maps, staged cells and sums count vectors of four numbers.
-struct MatrixLines {
-    shape: Shape,
-    /// Side of the hardware's matrices.
-    side: usize,
-    /// Matrices along the side of a block.
-    parts: usize,
-}
-
-impl MatrixLines {
-    /// Matrices along a team's cells.
-    fn rows(&self) -> usize {
-        self.shape.rows * self.parts
-    }
-
-    /// Matrices along a team's output channels.
-    fn columns(&self) -> usize {
-        self.shape.columns * self.parts
-    }
-
-    fn matrix(&self, number: &str, role: &str) -> String {
-        format!("coop_mat{0}x{0}<{number}, {role}>", self.side)
-    }
-
-    fn each(&self, rows: std::ops::Range<usize>, f: impl Fn(usize, usize) -> String) -> String {
-        rows.flat_map(|i| (0..self.columns()).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
-    }
-
-    /// One matrix of weights, part `k` of the step's inputs, from the step's blocks at `w`.
-    fn weights(&self, name: &str, w: &str, first_block: &str, k: usize, j: usize) -> String {
-        // Past the last block the numbers are thrown away.
-        let block = format!("min({first_block} + {}u, job.output_blocks - 1u)", j / self.parts);
-        let within = j % self.parts * self.side * BLOCK + k * self.side;
-        let b = self.matrix("f16", "B");
-        format!("let {name} = coopLoad<{b}>(&weights[({w} + {block} * 256u + {within}u) / 4u], 4u);\n")
-    }
-
-    fn store(&self, i: usize, j: usize, row: usize, column: usize) -> String {
-        let column = column * self.side / 4;
-        format!("coopStoreT(c{i}_{j}, &sums[mine + {row}u * LINE + {column}u], LINE);\n")
-    }
-
-    /// Loads, products and stores of the kernel that reads the maps.
-    fn reading(&self) -> (String, String, String) {
-        let (a, side, parts) = (self.matrix("f16", "A"), self.side, self.parts);
-        let loads = repeat(self.shape.ahead, |n| {
-            let cells = |k: usize, i: usize| {
-                let (fragment, within) = (i / parts, i % parts * side);
-                let at = format!("(i{fragment} * step{n}.pitch + step{n}.offset) / 4u + {within}u * next{n}");
-                format!("let a{n}_{k}_{i} = coopLoadT<{a}>(&maps[{at} + {}u], next{n});\n", k * side / 4)
-            };
-            format!(
-                "let s{n} = min(s + {n}u, last - 1u);\nlet step{n} = steps[job.first_step + s{n}];\n\
-                 let next{n} = job.stride * step{n}.pitch / 4u;\n\
-                 let w{n} = {};\n",
-                // Past the last step come the zeros at the table's start: a branch around the products would have to be uniform.
-                match n {
-                    0 => "job.weights + s0 * job.output_blocks * 256u".to_owned(),
-                    _ =>
-                        format!("select(0u, job.weights + s{n} * job.output_blocks * 256u, s + {n}u < last)"),
-                }
-            ) + &repeat(parts, |k| {
-                repeat(self.rows(), |i| cells(k, i))
-                    + &repeat(self.columns(), |j| {
-                        self.weights(&format!("b{n}_{k}_{j}"), &format!("w{n}"), "tile.z", k, j)
-                    })
-            })
-        });
-        let products = repeat(self.shape.ahead, |n| {
-            repeat(parts, |k| {
-                self.each(0..self.rows(), |i, j| {
-                    format!("c{i}_{j} = coopMultiplyAdd(a{n}_{k}_{i}, b{n}_{k}_{j}, c{i}_{j});\n")
-                })
-            })
-        });
-        (loads, products, self.each(0..self.rows(), |i, j| self.store(i, j, i * side, j)))
-    }
-
-    /// Products and stores of the staging kernel.
-    fn staging(&self) -> (String, String, String) {
-        let (a, side, parts) = (self.matrix("f16", "A"), self.side, self.parts);
-        let tap = |x: &str| {
-            let cells = |k: usize, i: usize| {
-                let (fragment, within) = (i / parts, i % parts * side);
-                let at = format!("at + {fragment}u * apart * CELL + {within}u * next + {}u", k * side / 4);
-                format!("let a{k}_{i} = coopLoadT<{a}>(&staged[{at}], next);\n")
-            };
-            let products = repeat(parts, |k| {
-                repeat(self.columns(), |j| self.weights(&format!("b{k}_{j}"), "w", "block", k, j))
-                    + &repeat(self.rows(), |i| cells(k, i))
-                    + &self.each(0..self.rows(), |i, j| {
-                        format!("c{i}_{j} = coopMultiplyAdd(a{k}_{i}, b{k}_{j}, c{i}_{j});\n")
-                    })
-            });
-            format!(
-                "{{\nlet at = top + (y * strip + {x}) * CELL + d * 4u;\n\
-                 let w = job.weights + ((chunk + d) * taps + y * job.side + {x}) * job.output_blocks * 256u;\n\
-                 {products}}}\n"
-            )
-        };
-        let all = |row: String| {
-            format!(
-                "for (var d = 0u; d < depth; d++) {{\nfor (var y = 0u; y < job.side; y++) {{\n{row}}}\n}}\n"
-            )
-        };
-        let one = all(tap("0u"));
-        // A row of three taps without a branch between them.
-        let three = all(["0u", "1u", "2u"].map(tap).concat());
-        let products = format!("if (job.side == 3u) {{\n{three}}} else {{\n{one}}}\n");
-        let passed = passed(self.shape);
-        let stores = repeat(self.shape.rows, |fragment| {
-            repeat(self.shape.columns.div_ceil(passed), |pass| {
-                let columns = pass * passed * parts..((pass + 1) * passed * parts).min(self.columns());
-                let first = columns.start;
-                let stores: String = (fragment * parts..(fragment + 1) * parts)
-                    .flat_map(|i| columns.clone().map(move |j| (i, j)))
-                    .map(|(i, j)| self.store(i, j, i % parts * side, j - first))
-                    .collect();
-                let block = pass * passed;
-                stores
-                    + &format!(
-                        "workgroupBarrier();\nstore(job, lane, mine, (row + {fragment}u) * 16u, block + {block}u);\n\
-                         workgroupBarrier();\n"
-                    )
-            })
-        });
-        (String::new(), products, stores)
-    }
 }
 
 /// The shaders' own name for the number type of feature maps and weights. Directives must stand first.
@@ -532,7 +357,7 @@ mod tests {
             texts.push((format!("resize {arithmetic:?}"), real_types(arithmetic) + RESIZE_TO_MAPS + RESIZE));
             texts.push((format!("pool {arithmetic:?}"), pool_text(arithmetic)));
             for (lanes, side) in [(32, 16), (8, 8)] {
-                for shape in all_shapes(arithmetic) {
+                for shape in shapes::all(arithmetic) {
                     let shape = Shape { staged: 64 * shape.depth.min(1), ..shape };
                     let text = conv_text(arithmetic, MatrixUnit { lanes, side }, shape);
                     texts.push((format!("{shape} with matrices of {side} {arithmetic:?}"), text));

@@ -75,6 +75,19 @@ pub(crate) struct PoolJob {
 /// A workgroup's part: job, then two coordinates within the job.
 pub(crate) type Tile = [u32; 4];
 
+/// Where a workgroup of the convolution kernel has what it multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Feed {
+    /// In the maps and the table of weights: `conv_vector.wgsl`, `conv_matrix.wgsl`.
+    Buffers,
+    /// Cells in workgroup memory: `conv_staged.wgsl`.
+    Cells,
+    /// Cells and weights in workgroup memory, one range of cells for all nine taps: `conv_tiled.wgsl`.
+    Range,
+    /// Cells and weights in workgroup memory, each step's cells by themselves: `conv_tiled.wgsl`.
+    Gathered,
+}
+
 /// How a workgroup of the convolution kernel divides its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
@@ -88,10 +101,14 @@ pub(crate) struct Shape {
     pub(crate) columns: usize,
     /// Teams that lie beside each other along the output channels.
     pub(crate) across: usize,
-    /// Sixteens of input channels that are staged in workgroup memory at a time; 0: none, teams read the maps.
+    pub(crate) feed: Feed,
+    /// Sixteens of input channels, with [`Feed::Gathered`] steps, that are staged in workgroup memory at a time; else 0.
     pub(crate) depth: usize,
-    /// Steps whose matrices are loaded at a time.
+    /// Without staging: steps whose matrices are loaded at a time. With [`Feed::Range`] and [`Feed::Gathered`]: 2, the next
+    /// numbers to stage are on their way while these are multiplied; 1, they are not.
     pub(crate) ahead: usize,
+    /// Blocks of sums that pass through a team's workgroup memory at a time.
+    pub(crate) passed: usize,
     /// Cells for which a staging workgroup has room.
     pub(crate) staged: usize,
 }
@@ -115,17 +132,19 @@ impl fmt::Display for Shape {
         if self.split > 1 {
             write!(f, ", sums split {} ways", self.split)?;
         }
-        if self.ahead > 1 {
-            write!(f, ", {} steps at a time", self.ahead)?;
+        let Self { across, staged, depth, passed, .. } = self;
+        match self.feed {
+            Feed::Buffers if self.ahead > 1 => write!(f, ", {} steps at a time", self.ahead)?,
+            Feed::Buffers => {}
+            Feed::Cells => write!(f, ", {across} across, {staged} cells of {} channels staged", 16 * depth)?,
+            Feed::Range => write!(f, ", {across} across, {staged} cells staged with their weights")?,
+            Feed::Gathered => {
+                write!(f, ", {across} across, {depth} steps of each cell staged with their weights")?
+            }
         }
-        if self.depth > 0 {
-            write!(
-                f,
-                ", {} across, {} cells of {} channels staged",
-                self.across,
-                self.staged,
-                16 * self.depth
-            )?;
+        if matches!(self.feed, Feed::Range | Feed::Gathered) {
+            let ahead = if self.ahead > 1 { "one ahead, " } else { "" };
+            write!(f, ", {ahead}{passed} blocks out")?;
         }
         Ok(())
     }
@@ -338,11 +357,6 @@ impl ConvJob {
         self.side as usize
     }
 
-    /// It reads every other cell.
-    pub(crate) fn strided(&self) -> bool {
-        self.stride > 1
-    }
-
     /// Blocks of 16 x 16 sums.
     pub(crate) fn sums(&self) -> usize {
         self.fragments as usize * self.blocks()
@@ -351,8 +365,15 @@ impl ConvJob {
     /// The job's share of a dispatch: one entry for each workgroup.
     pub(crate) fn tiles(&self, job: usize, shape: Shape) -> impl Iterator<Item = Tile> {
         let blocks = self.blocks();
-        let strip = self.strip(shape) as u32;
-        (0..self.fragments as usize).step_by(shape.fragments()).flat_map(move |fragment| {
+        let (fragments, strip) = match shape.feed {
+            // Of output cells, borders left out.
+            Feed::Gathered => {
+                let cells = self.pictures as usize * self.height as usize * self.width as usize;
+                (cells.div_ceil(FRAGMENT), 0)
+            }
+            _ => (self.fragments as usize, self.strip(shape) as u32),
+        };
+        (0..fragments).step_by(shape.fragments()).flat_map(move |fragment| {
             (0..blocks)
                 .step_by(shape.columns * shape.across)
                 .map(move |block| [job as u32, fragment as u32, block as u32, strip])
@@ -374,10 +395,17 @@ impl ConvJob {
         in_row.min(shape.fragments() * FRAGMENT + side - 1)
     }
 
-    /// Cells that a workgroup stages; none for the picture, which is not staged.
+    /// Cells that a workgroup stages; `None` where a shape cannot do the job.
     pub(crate) fn staged_cells(&self, shape: Shape) -> Option<usize> {
         let (side, strip) = (self.side as usize, self.strip(shape));
         match self.fragments_in_row {
+            _ if shape.feed == Feed::Gathered => Some(shape.fragments() * FRAGMENT),
+            _ if shape.feed == Feed::Range
+                && (side != 3 || self.fragments_in_row != 0 || self.has_doubled != 0) =>
+            {
+                None
+            }
+            // Its steps are no taps of sixteen channels.
             _ if self.picture() => None,
             0 => Some((side - 1) * strip + shape.fragments() * FRAGMENT + side - 1),
             _ => Some(shape.fragments() * side * strip),
@@ -410,6 +438,69 @@ impl PoolJob {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn shape(feed: Feed) -> Shape {
+        Shape {
+            teams: 4,
+            split: 1,
+            rows: 2,
+            columns: 2,
+            across: 2,
+            feed,
+            depth: 1,
+            ahead: 1,
+            passed: 1,
+            staged: 0,
+        }
+    }
+
+    /// A layer of kernels of `side` x `side` on maps of 10 x 7 cells, three pictures.
+    fn job(side: u32, stride: u32) -> ConvJob {
+        let mut job = ConvJob {
+            steps: side * side,
+            side,
+            stride,
+            chunks: 1,
+            height: 10,
+            width: 7,
+            row: 8,
+            image: 12 * 8,
+            in_row: 7 * stride + 1,
+            pictures: 3,
+            out_channels: 48,
+            fragments_in_row: u32::from(stride > 1),
+            ..ConvJob::default()
+        };
+        job.fragments = job.count_fragments() as u32;
+        job
+    }
+
+    #[test]
+    fn gathered_tiles_cover_inner_cells_alone() {
+        for job in [job(3, 2), job(3, 1), job(1, 1)] {
+            let tiles: Vec<Tile> = job.tiles(5, shape(Feed::Gathered)).collect();
+            // 210 cells by 64, 48 channels by 64.
+            let firsts: Vec<u32> = tiles.iter().map(|tile| tile[1]).collect();
+            assert_eq!(firsts, [0, 4, 8, 12]);
+            assert!(tiles.iter().all(|tile| tile[0] == 5 && tile[2] == 0));
+            assert_eq!(job.staged_cells(shape(Feed::Gathered)), Some(64));
+        }
+    }
+
+    #[test]
+    fn a_range_holds_every_tap_of_its_tile_and_is_for_plain_3x3_alone() {
+        let plain = job(3, 1);
+        let staged = plain.staged_cells(shape(Feed::Range)).unwrap();
+        for tile in plain.tiles(0, shape(Feed::Range)) {
+            let strip = tile[3] as usize;
+            let last = 2 * strip + 63 + 2;
+            assert!(last < staged, "{strip} {staged}");
+        }
+        assert_eq!(job(3, 2).staged_cells(shape(Feed::Range)), None);
+        assert_eq!(job(1, 1).staged_cells(shape(Feed::Range)), None);
+        let doubled = ConvJob { has_doubled: 1, ..plain };
+        assert_eq!(doubled.staged_cells(shape(Feed::Range)), None);
+    }
 
     #[test]
     fn pools_take_what_fits_and_cover_every_vector_once() {

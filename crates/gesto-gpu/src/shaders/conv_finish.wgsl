@@ -1,4 +1,4 @@
-// What follows a convolution's sums: bias, SiLU, residual, and the stores, four channels at a time.
+// What follows a convolution's sums and bias: SiLU, residual, and the stores, four channels at a time.
 
 struct Step {
     offset: u32,
@@ -14,7 +14,7 @@ struct Step {
 @group(1) @binding(0) var<storage, read> tiles: array<vec4<u32>>;
 
 fn finish(job: Job, place: vec2<u32>, channel: u32, sum: vec4<f32>) {
-    var v = sum + biases[(job.bias + channel) / 4u];
+    var v = sum;
     if (job.silu != 0u) {
         v = v / (1.0 + exp(-v));
     }

@@ -58,6 +58,6 @@ fn main(
         for (var p = 1u; p < SPLIT; p++) {
             sum += sums[first + p * LINES * LINE];
         }
-        finish(job, place, channel, sum);
+        finish(job, place, channel, sum + biases[(job.bias + channel) / 4u]);
     }
 }

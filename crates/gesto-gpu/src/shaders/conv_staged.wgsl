@@ -32,7 +32,7 @@ fn store(job: Job, lane: u32, sums_at: u32, places_at: u32, block: u32) {
         let channel = block * 16u + quad * 4u;
         let place = places[places_at + line];
         if (place.x != NOWHERE && channel < job.out_channels) {
-            finish(job, place, channel, sums[sums_at + line * LINE + quad]);
+            finish(job, place, channel, sums[sums_at + line * LINE + quad] + biases[(job.bias + channel) / 4u]);
         }
     }
 }

@@ -65,7 +65,7 @@ fn main(
     for (var i = 0u; i < 4u; i++) {
         let place = place_of(job, fragment, first + i);
         if (place.x != NOWHERE) {
-            finish(job, place, channel, sum[i]);
+            finish(job, place, channel, sum[i] + biases[(job.bias + channel) / 4u]);
         }
     }
 }
