@@ -41,7 +41,7 @@ mod winograd;
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid};
-use crate::plan::{Block, ConvStep, PoolStep, Share, Tile};
+use crate::plan::{Block, ConvStep, PoolStep, Share, Tile, Tiling};
 use std::ops::Range;
 
 /// The kernels of one tier. Holding one is proof that the machine runs them.
@@ -73,7 +73,7 @@ impl Kernels {
     }
 
     /// Output cells of one tile of a convolution.
-    pub(crate) fn tile_cells(self, output: Grid, stride: usize) -> usize {
+    fn tile_cells(self, output: Grid, stride: usize) -> usize {
         match self.isa() {
             #[cfg(target_arch = "x86_64")]
             Isa::AmxBf16 | Isa::AmxInt8 => amx::cells(output, stride),
@@ -93,9 +93,18 @@ impl Kernels {
         }
     }
 
+    /// How a convolution is cut into tiles; a lazy one (not `everywhere`) into runs of cells that begin anywhere.
+    pub(crate) fn tiling(self, output: Grid, stride: usize, everywhere: bool) -> Tiling {
+        match self.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 if everywhere => avx512::tiling(output, stride),
+            _ => Tiling { cells: self.tile_cells(output, stride) as u16, by_rows: stride > 1, folded: false },
+        }
+    }
+
     /// Output cells whose inputs a tile may read.
     pub(crate) fn reach(self, step: &ConvStep) -> usize {
-        self.tile_cells(step.cells.grid, step.row / step.input_cell)
+        step.tiling.cells.into()
     }
 
     /// Bytes of packed weights that a block reads.

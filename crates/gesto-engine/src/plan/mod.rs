@@ -81,6 +81,17 @@ pub(crate) struct Tile {
     pub(crate) count: u32,
 }
 
+/// How a grid is cut into tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tiling {
+    /// Cells of a tile, at most.
+    pub(crate) cells: u16,
+    /// Tiles begin anew in every row, and hold no border.
+    pub(crate) by_rows: bool,
+    /// A row is half a tile: its second half lies in the row below.
+    pub(crate) folded: bool,
+}
+
 /// A cache line of input for every output cell, and how many of its numbers count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TapOffset {
@@ -130,7 +141,10 @@ pub(crate) struct ConvStep {
     pub(crate) activation: Activation,
     /// Written as f32 in a plan of another format.
     pub(crate) full_precision: bool,
+    pub(crate) tiling: Tiling,
     pub(crate) tiles: Vec<Tile>,
+    /// In a folded tiling, bytes from where a half's inputs would go on to where those of the next row begin; else 0.
+    pub(crate) jump: u32,
     /// How to run it with fewer multiplications, where that pays.
     pub(crate) winograd: Option<winograd::Winograd>,
     pub(crate) cells: Arc<Cells>,
@@ -345,12 +359,17 @@ impl Plan {
             let last_input = if step.row == step.input_cell { last_input.max(cells - 1) } else { last_input };
             for tap in &step.taps {
                 let first = tap.bytes;
-                let last =
-                    tap.bytes + (last_input * step.input_cell + (reach - 1) * step.row + LINE) as isize;
+                let last = tap.bytes
+                    + (last_input * step.input_cell + (reach - 1) * step.row + step.jump as usize + LINE)
+                        as isize;
                 assert!(first >= 0 && last <= arena, "{}: a tap leaves the arena", step.name);
             }
             for tile in &step.tiles {
-                assert!((tile.output + tile.count) as usize <= cells && tile.count as usize <= reach);
+                // The border between the halves of a folded tile.
+                let more = usize::from(step.tiling.folded && tile.count as usize > reach / 2);
+                let last = (tile.output + tile.count) as usize + more;
+                assert!(last <= cells && tile.count as usize <= reach);
+                assert!(!step.tiling.folded || 2 * step.cells.grid.width == reach);
             }
             let number = if step.full_precision { Format::F32 } else { self.kernels.format() }.bytes();
             for chunk in &step.chunks {
@@ -560,7 +579,10 @@ impl Builder<'_> {
 
         let grid = self.planes[task.outputs[0][0].plane.0].grid;
         let cells = Arc::clone(self.cells.entry(grid).or_insert_with(|| Arc::new(Cells::new(grid))));
-        let tiles = tiles(grid, input.grid, stride, self.kernels.tile_cells(grid, stride));
+        let tiling = self.kernels.tiling(grid, stride, everywhere);
+        let tiles = tiles(grid, input.grid, stride, tiling);
+        let jump =
+            if tiling.folded { (stride * (input.grid.pitch() - grid.width) * input.cell) as u32 } else { 0 };
         let per_block = self.kernels.chunks_per_block(chunks.len());
         let layout = pack::Layout {
             model: self.model,
@@ -597,7 +619,9 @@ impl Builder<'_> {
             bias: packed.bias,
             activation: task.activation,
             full_precision: task.full_precision,
+            tiling,
             tiles,
+            jump,
             winograd,
             cells,
             macs_per_cell: task
@@ -614,15 +638,21 @@ impl Builder<'_> {
     }
 }
 
-/// Covers a grid with tiles of `len` cells. Without stride, input and output share their numbering, and tiles run on over
-/// the ends of rows; with stride, only cells of one row have evenly spaced inputs.
-fn tiles(grid: Grid, input: Grid, stride: usize, len: usize) -> Vec<Tile> {
+/// Covers a grid with tiles. Without stride, input and output share their numbering, and tiles may run on over the ends of
+/// rows; with stride, only cells of one row have evenly spaced inputs.
+fn tiles(grid: Grid, input: Grid, stride: usize, tiling: Tiling) -> Vec<Tile> {
+    let len = usize::from(tiling.cells);
     let tile = |input: usize, output: usize, count: usize| Tile {
         input: input as u32,
         output: output as u32,
         count: count as u32,
     };
-    if stride == 1 {
+    if tiling.folded {
+        let rows = |y: usize| (grid.height - y).min(2);
+        let tile = |y: usize| tile(stride * y * input.pitch(), y * grid.pitch(), rows(y) * grid.width);
+        return (0..grid.height).step_by(2).map(tile).collect();
+    }
+    if !tiling.by_rows {
         let run = grid.run();
         return (0..run).step_by(len).map(|p| tile(p, p, len.min(run - p))).collect();
     }

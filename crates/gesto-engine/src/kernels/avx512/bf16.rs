@@ -26,7 +26,6 @@ pub(in crate::kernels) unsafe fn conv(
     tiles: &[Tile],
     share: Share,
 ) {
-    let stride = step.row / step.input_cell;
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
         let packed = weights[block.weights..].as_ptr();
@@ -34,7 +33,7 @@ pub(in crate::kernels) unsafe fn conv(
         let ending = ending_of(step, first, count, LINE / 2);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
-            match (super::cells(step.cells.grid, stride), count) {
+            match (step.tiling.cells, count) {
                 (8, 1) => {
                     with_ending!(ending, E => block_of::<8, 1, E>(step, arena, weights, packed, tiles, first))
                 }
@@ -66,12 +65,14 @@ unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
     // SAFETY: passed on from the caller.
     let finish = unsafe { Finish::<Bf16<C>, C, E>::new(step, arena, weights, first) };
     let mut stored = Sums::<C>::ZERO;
+    let half = P / 2 * step.row + step.jump as usize;
     for tile in tiles {
         let mut sums = [[_mm512_setzero_ps(); C]; P];
         let mut packed = packed;
         let from = (tile.input as usize * step.input_cell) as isize;
         for tap in &step.taps {
             let line: *const u8 = arena.at_signed(tap.bytes + from);
+            let halves = [line, line.wrapping_add(half)];
             for pair in 0..tap.lanes.div_ceil(2) as usize {
                 // SAFETY: the plan checked that the tile's lines lie in the arena, and C weight tiles for each tap.
                 unsafe {
@@ -81,7 +82,10 @@ unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
                     }
                     for (p, sums) in sums.iter_mut().enumerate() {
                         let numbers = _mm512_set1_epi32(
-                            line.add(p * step.row + 4 * pair).cast::<i32>().read_unaligned(),
+                            halves[p / (P / 2)]
+                                .add(p % (P / 2) * step.row + 4 * pair)
+                                .cast::<i32>()
+                                .read_unaligned(),
                         );
                         for c in 0..C {
                             sums[c] = _mm512_dpbf16_ps(
@@ -105,6 +109,13 @@ unsafe fn block_of<const P: usize, const C: usize, const E: u8>(
         let (output, count) = (tile.output as usize, tile.count as usize);
         // SAFETY: the tile's cells lie in the run and are this thread's.
         unsafe {
+            if step.tiling.folded {
+                let below = output + step.cells.grid.pitch() - P / 2;
+                for (first, cells) in [(output, 0..P / 2), (below, P / 2..count.max(P / 2))] {
+                    finish.rows(first, cells, &stored);
+                }
+                continue;
+            }
             finish.rows(output, 0..count, &stored);
             finish.borders(output, count);
         }

@@ -7,13 +7,32 @@ use crate::kernels::vector::Vector;
 use crate::kernels::{ceiling, conv_f32, winograd};
 use crate::plan::layout::Grid;
 use crate::plan::winograd::Winograd;
-use crate::plan::{ConvStep, Share, Tile};
+use crate::plan::{ConvStep, Share, Tile, Tiling};
 
 /// Cells of a tile for an output grid: 14 by two chunks take 28 of the 32 registers; 8 where rows are not to be mixed
 /// (stride 2) and 14 would leave more of the last tile unused.
 pub(in crate::kernels) fn cells(grid: Grid, stride: usize) -> usize {
     let waste = |len: usize| grid.width.div_ceil(len) * len;
     if stride == 1 || waste(14) <= waste(8) { 14 } else { 8 }
+}
+
+/// How the bf16 kernel cuts an output grid into tiles of 14 or 8 cells: along rows, or two rows at a time, where less is then
+/// wasted on borders and the end of the last tile.
+pub(in crate::kernels) fn tiling(grid: Grid, stride: usize) -> Tiling {
+    let Grid { height, width } = grid;
+    let rows = |cells: usize| width.div_ceil(cells) * cells * height;
+    let run = (height * (width + 1)).div_ceil(14) * 14;
+    let folded = |cells: usize| if 2 * width == cells { height.div_ceil(2) * cells } else { usize::MAX };
+    let tiling = |cells, by_rows, folded| Tiling { cells, by_rows, folded };
+    // In order of preference, with the cells that each computes; tiles of 8 take a little longer for a cell.
+    let choices = [
+        (if stride == 1 { run } else { usize::MAX }, tiling(14, false, false)),
+        (rows(14), tiling(14, true, false)),
+        (folded(14), tiling(14, true, true)),
+        (rows(8) + rows(8) / 16, tiling(8, true, false)),
+        (folded(8).saturating_add(rows(4) / 16), tiling(8, true, true)),
+    ];
+    choices.into_iter().min_by_key(|choice| choice.0).expect("there are some").1
 }
 
 #[derive(Clone, Copy)]
@@ -152,6 +171,35 @@ pub(in crate::kernels) unsafe fn winograd(
             10 => winograd::run::<Zmm, 10>(step, filter, arena, weights, scratch, share),
             12 => winograd::run::<Zmm, 12>(step, filter, arena, weights, scratch, share),
             _ => winograd::run::<Zmm, 14>(step, filter, arena, weights, scratch, share),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_tiles_waste_little_on_the_maps_of_common_inputs() {
+        // 320 x 224 and 256 x 128 at strides 8, 16 and 32.
+        for (height, width, cells, folded) in [
+            (40, 28, 14, false),
+            (20, 14, 14, false),
+            (10, 7, 14, true),
+            (32, 16, 14, false),
+            (16, 8, 8, false),
+            (8, 4, 8, true),
+        ] {
+            for stride in [1, 2] {
+                let tiling = tiling(Grid { height, width }, stride);
+                // A row of 16 is two tiles of 14 where rows may not be mixed: two of 8 are better.
+                let cells = if (width, stride) == (16, 2) { 8 } else { cells };
+                assert_eq!(
+                    (tiling.cells, tiling.folded),
+                    (cells, folded),
+                    "{height} x {width}, stride {stride}"
+                );
+            }
         }
     }
 }
