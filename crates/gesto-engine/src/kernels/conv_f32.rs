@@ -13,9 +13,10 @@ use crate::plan::{ConvStep, Share, Tile};
 
 /// Runs one thread's share of a convolution with tiles of `P` cells by up to two chunks.
 ///
+/// `tiles[share.tiles]` are tiles of the step or, without stride, begin at any cell of its run.
+///
 /// # Safety
-/// The processor executes `V`'s instructions; `step` belongs to the plan of `arena` and `weights`, and
-/// `tiles[share.tiles]` are tiles of the step or, without stride, begin at any cell of its run; no other thread
+/// The processor executes `V`'s instructions; `step`, its `tiles`, `arena` and `weights` are of one plan; no other thread
 /// writes what these tiles read or touches what they write.
 #[inline(always)]
 pub(super) unsafe fn run<V: Vector, const P: usize>(

@@ -10,11 +10,11 @@ use crate::plan::layout::Format;
 /// Writes rows of 8-bit RGB as cells of four numbers, the fourth left zero. Every byte is a whole number up to 255, which
 /// bf16 holds exactly; the first layer's weights carry the factor 1/255.
 ///
-/// # Safety
-/// `plane` belongs to `arena`'s plan; no other thread touches these rows.
-///
 /// # Panics
 /// When `rgb` is not a whole picture of the plane's size.
+///
+/// # Safety
+/// `plane` belongs to `arena`'s plan; no other thread touches these rows.
 pub(super) unsafe fn fill(
     tier: Tier,
     plane: InputPlane,

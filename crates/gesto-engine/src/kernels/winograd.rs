@@ -10,10 +10,11 @@ use crate::plan::{ConvStep, Share};
 
 /// Runs the squares `share.tiles` of a convolution, `P` at a time.
 ///
+/// `scratch` is the byte offset of `filter.scratch(chunks, P)` bytes of the arena.
+///
 /// # Safety
-/// The processor executes `V`'s instructions; `step`, which has `filter`, belongs to the plan of `arena` and `weights`;
-/// `scratch` is the byte offset of `filter.scratch(chunks, P)` bytes of the arena that only this thread touches; no other
-/// thread writes the step's input or touches the outputs of these squares.
+/// The processor executes `V`'s instructions; `step` with its `filter`, `arena` and `weights` are of one plan; no other
+/// thread touches the scratch bytes or the outputs of these squares, or writes the step's input.
 #[inline(always)]
 pub(super) unsafe fn run<V: Vector, const P: usize>(
     step: &ConvStep,
