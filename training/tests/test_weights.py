@@ -1,12 +1,17 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import nn
 
 from gesto_train.network import Multi
 from gesto_train.schema import GESTURES
+from gesto_train.soup import average
 from gesto_train.weights import calibrate, export, fold, load_folded, load_network
 
 
@@ -76,3 +81,21 @@ def test_broken_weights_are_not_exported(tmp_path):
     with pytest.raises(ValueError, match="b.0.weight"):
         export(network, tmp_path / "n.safetensors", "")
     assert not (tmp_path / "n.safetensors").exists()
+
+
+def test_a_soup_is_the_mean_of_two_files(tmp_path):
+    files = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        files.append(tmp_path / f"{seed}.safetensors")
+        export(Multi(0.25, 1 / 3), files[-1], "made up")
+    out = tmp_path / "soup.safetensors"
+    command = [sys.executable, "-m", "gesto_train.soup", *map(str, files), "--share", "0.75", "--out", str(out)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
+    a, b, mean = (load_file(path) for path in (*files, out))
+    assert set(mean) == set(a)
+    for name, value in mean.items():
+        assert torch.allclose(value.float(), 0.25 * a[name].float() + 0.75 * b[name].float(), atol=2e-3)
+    load_network(out)
+    with pytest.raises(SystemExit, match="different networks"):
+        average({"x": torch.zeros(2)}, {"x": torch.zeros(3)}, 0.5)
