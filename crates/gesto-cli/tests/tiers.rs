@@ -83,7 +83,10 @@ fn bf16_finds_what_f32_finds(what: &str, pictures: &[(String, Picture)], size: (
         println!("{isa} on {what} at {size:?}: {matched} matched, {swapped} swapped with a neighbour");
         assert!(lost.is_empty(), "{isa} on {what} at {size:?}: {matched} matched, lost {lost:#?}");
         // One in a hundred; two in a small set, for a clip shows the same hand frame after frame.
-        assert!(100 * swapped <= matched.max(200), "{isa} on {what} at {size:?}: {swapped} swapped of {matched}");
+        assert!(
+            100 * swapped <= matched.max(200),
+            "{isa} on {what} at {size:?}: {swapped} swapped of {matched}"
+        );
         assert!(matched > 0, "{what}: nothing was found at all");
     }
 }
