@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::memory::SharedArena;
-use super::resample::{CHUNK, Cells, Tier, emit};
+use super::resample::{CHUNK, Cells, Tier, emit, spread};
 use crate::plan::InputPlane;
 use crate::plan::layout::Format;
 
@@ -30,9 +30,7 @@ pub(super) unsafe fn fill(
     for y in rows {
         let row = &rgb[3 * y * grid.width..3 * (y + 1) * grid.width];
         for (chunk, pixels) in row.as_chunks::<3>().0.chunks(CHUNK).enumerate() {
-            for (sample, &[r, g, b]) in samples.iter_mut().zip(pixels) {
-                *sample = [r, g, b, 0];
-            }
+            spread(tier, pixels, &mut samples);
             let to = arena.at(plane.place + (y * grid.pitch() + chunk * CHUNK) * cell);
             // SAFETY: the row lies inside the plane.
             unsafe { emit(tier, Cells::Numbers(format), &samples[..pixels.len()], to) };

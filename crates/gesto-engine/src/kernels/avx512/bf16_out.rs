@@ -72,12 +72,8 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
-        // SAFETY: passed on from the caller; 32 indices.
-        unsafe {
-            let upper = _mm512_loadu_si512(UPPER_WORDS.as_ptr().cast());
-            let both = _mm512_permutex2var_epi16(rounded(first), upper, rounded(second));
-            _mm512_storeu_si512(to.cast(), both);
-        }
+        // SAFETY: passed on from the caller.
+        unsafe { _mm512_storeu_si512(to.cast(), upper_words(rounded(first), rounded(second))) };
     }
 
     /// # Safety
@@ -100,7 +96,16 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     }
 }
 
-/// The words that hold the bf16 part of the numbers of two registers.
+/// The upper halves of the dwords of two registers.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+pub(in crate::kernels) fn upper_words(first: __m512i, second: __m512i) -> __m512i {
+    // SAFETY: 32 words are read.
+    let upper = unsafe { _mm512_loadu_si512(UPPER_WORDS.as_ptr().cast()) };
+    _mm512_permutex2var_epi16(first, upper, second)
+}
+
+/// Their numbers, the first register's first.
 const UPPER_WORDS: [u16; 32] = {
     let mut words = [0; 32];
     let mut i = 0;

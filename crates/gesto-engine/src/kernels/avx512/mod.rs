@@ -9,7 +9,7 @@ mod sigmoid;
 mod winograd_bf16;
 
 pub(super) use bf16::{conv as conv_bf16, multiply_registers as multiply_registers_bf16};
-pub(super) use bf16_out::Bf16;
+pub(super) use bf16_out::{Bf16, upper_words};
 pub(super) use ending::*;
 pub(super) use f32::{cells, conv, multiply_registers, tiling, winograd};
 pub(super) use pool::pool;

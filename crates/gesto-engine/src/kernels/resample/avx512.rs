@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::bilinear::{AHEAD, BITS, Pairs, ROUND, Weights};
 use super::emit::{self, Cells};
+use crate::kernels::avx512;
 use crate::plan::layout::Format;
 
 /// Where the lanes of four pixels come from. Inlined into a function that enables the instructions.
@@ -164,6 +165,28 @@ unsafe fn run<const SWAPPED: bool>(
     }
 }
 
+/// Pixels of three bytes to samples of four, 16 at a time.
+///
+/// # Safety
+/// The processor has AVX-512 (F, BW).
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn spread(pixels: &[[u8; 3]], samples: &mut [[u8; 4]]) {
+    let samples = &mut samples[..pixels.len()];
+    // The 12 bytes of four pixels to each lane of 16, and three of them to each dword.
+    let lanes = _mm512_setr_epi32(0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
+    let dwords = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1));
+    for (pixels, samples) in pixels.chunks(16).zip(samples.chunks_mut(16)) {
+        let bytes = (1u64 << (3 * pixels.len())) - 1;
+        let written = ((1u32 << samples.len()) - 1) as u16;
+        // SAFETY: the masks keep to the pixels and the samples.
+        unsafe {
+            let packed = _mm512_maskz_loadu_epi8(bytes, pixels.as_ptr().cast());
+            let spread = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(lanes, packed), dwords);
+            _mm512_mask_storeu_epi32(samples.as_mut_ptr().cast(), written, spread);
+        }
+    }
+}
+
 /// Samples to cells.
 ///
 /// # Safety
@@ -173,8 +196,18 @@ pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     let done = match cells {
         // SAFETY: passed on from the caller; processors with AVX-512 have AVX2.
         Cells::Rgb8 => unsafe { super::avx2::rgb8(line, to) },
-        // Samples are such cells.
-        Cells::Numbers(Format::U8) => 0,
+        Cells::Numbers(Format::U8) => {
+            let (sixteens, _) = line.as_chunks::<16>();
+            for (i, sixteen) in sixteens.iter().enumerate() {
+                // SAFETY: 64 bytes are read and written.
+                unsafe {
+                    let cells = _mm512_loadu_si512(sixteen.as_ptr().cast());
+                    let cells = _mm512_and_si512(cells, _mm512_set1_epi32(0x00ff_ffff));
+                    _mm512_storeu_si512(to.add(64 * i).cast(), cells);
+                }
+            }
+            16 * sixteens.len()
+        }
         Cells::Numbers(Format::F32) => {
             let (fours, _) = line.as_chunks::<4>();
             for (i, four) in fours.iter().enumerate() {
@@ -187,16 +220,19 @@ pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
             4 * fours.len()
         }
         Cells::Numbers(Format::Bf16) => {
-            let (fours, _) = line.as_chunks::<4>();
-            for (i, four) in fours.iter().enumerate() {
-                // SAFETY: 16 bytes are read and four cells written.
+            let (eights, _) = line.as_chunks::<8>();
+            for (i, eight) in eights.iter().enumerate() {
+                // SAFETY: 32 bytes are read and eight cells written.
                 unsafe {
-                    let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(four.as_ptr().cast()));
-                    let upper = _mm512_srli_epi32::<16>(_mm512_castps_si512(_mm512_cvtepi32_ps(bytes)));
-                    _mm256_storeu_si256(to.add(32 * i).cast(), _mm512_cvtepi32_epi16(upper));
+                    let half = |at: usize| _mm_loadu_si128(eight[at..].as_ptr().cast());
+                    let first = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(half(0)));
+                    let second = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(half(4)));
+                    let (first, second) = (_mm512_castps_si512(first), _mm512_castps_si512(second));
+                    // Bytes are exact in bf16.
+                    _mm512_storeu_si512(to.add(64 * i).cast(), avx512::upper_words(first, second));
                 }
             }
-            4 * fours.len()
+            8 * eights.len()
         }
     };
     // SAFETY: passed on from the caller.

@@ -39,6 +39,23 @@ pub(in crate::kernels) unsafe fn emit(tier: Tier, cells: Cells, line: &[[u8; 4]]
     }
 }
 
+/// Spreads pixels of three bytes to samples of four.
+///
+/// # Panics
+/// When there are fewer samples than pixels.
+pub(in crate::kernels) fn spread(tier: Tier, pixels: &[[u8; 3]], samples: &mut [[u8; 4]]) {
+    match tier {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the tier proves the instructions.
+        Tier::Avx512 => unsafe { super::avx512::spread(pixels, samples) },
+        _ => {
+            for (sample, &[r, g, b]) in samples[..pixels.len()].iter_mut().zip(pixels) {
+                *sample = [r, g, b, 0];
+            }
+        }
+    }
+}
+
 /// Writes grey cells.
 ///
 /// # Safety

@@ -11,6 +11,20 @@ use crate::plan::layout::Format;
 use crate::resample::{Method, Resampler};
 
 /// The tiers of this machine but the plain one; names those it lacks.
+#[test]
+fn pixels_of_three_bytes_are_spread_by_every_tier() {
+    let pixels: Vec<[u8; 3]> = (0..70u8).map(|i| [i, 100 + i, 255 - i]).collect();
+    for count in 0..=pixels.len() {
+        let want: Vec<_> = pixels[..count].iter().map(|&[r, g, b]| [r, g, b, 0]).collect();
+        for token in tiers().into_iter().chain([plain()]) {
+            let mut samples = vec![[9; 4]; 80];
+            super::spread(super::Tier::of(token), &pixels[..count], &mut samples);
+            assert_eq!(samples[..count], want, "{}", token.isa());
+            assert!(samples[count..].iter().all(|&sample| sample == [9; 4]), "{}", token.isa());
+        }
+    }
+}
+
 fn tiers() -> Vec<Token> {
     let detected = Detected::get();
     let wanted = [Isa::Avx2F32, Isa::Avx512F32];
