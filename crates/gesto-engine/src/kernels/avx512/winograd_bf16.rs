@@ -19,10 +19,11 @@ const TOGETHER: usize = CELLS / 2;
 
 /// One thread's share of a convolution by minimal filtering: of all squares, or of those that are listed in ascending order.
 ///
+/// `scratch` is the byte offset of `filter.scratch(chunks, 14)` bytes of the arena.
+///
 /// # Safety
-/// `step`, which has `filter`, belongs to the plan of `arena` and `weights`; `scratch` is the byte offset of
-/// `filter.scratch(chunks, 14)` bytes of the arena that only this thread touches; no other thread writes the step's
-/// input or touches the outputs of these squares and chunks; the processor has AVX-512 (F, BW, VL, DQ, BF16).
+/// `step` with its `filter`, `arena` and `weights` are of one plan; no other thread touches the scratch bytes or the
+/// outputs of these squares and chunks, or writes its input; the processor has AVX-512 (F, BW, VL, DQ, BF16).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(in crate::kernels) unsafe fn winograd(
     step: &ConvStep,
