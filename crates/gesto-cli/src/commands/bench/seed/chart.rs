@@ -16,7 +16,7 @@ const SEED: RGBColor = RGBColor(190, 190, 190);
 /// Pixels: of a row, of a bar, of the names on the left, of the bars, of the whole picture's width, of the head.
 const ROW: i32 = 26;
 const BAR: i32 = 9;
-const NAMES: i32 = 470;
+const NAMES: i32 = 540;
 const BARS: i32 = 520;
 const WIDTH: i32 = NAMES + BARS + 110;
 const TOP: i32 = 64;
