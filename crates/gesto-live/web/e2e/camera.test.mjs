@@ -99,12 +99,14 @@ describe("with a camera", { timeout: 10 * PATIENCE }, () => {
     await until("his left on the left of the mirror", async () => (await shoulders()) < 0);
     await page.keyboard.press("m");
     assert.equal(await page.locator("#mirror").getAttribute("aria-pressed"), "false");
+    // The last result was turned over here in the page; those that follow come from the server.
+    const turned = await frames();
+    await until("results of the turned picture", async () => (await frames()) > turned + 3);
     await until("his left on the right of the picture", async () => (await shoulders()) > 0);
     await page.keyboard.press("m");
   });
 
   test("pause holds the picture and sends nothing", async () => {
-    // Whoever turns the picture over wipes it: what pause shall hold has to be there first.
     await until("a skeleton", async () => (await skeletonPixels(page)) > 100);
     await page.keyboard.press("Space");
     assert.equal(await page.locator("#status").innerText(), "Paused");
@@ -113,6 +115,10 @@ describe("with a camera", { timeout: 10 * PATIENCE }, () => {
     await page.waitForTimeout(1000);
     assert.equal(await frames(), before);
     assert.equal((await skeletonPixels(page)) > 100, true, "the skeleton stays on the picture");
+    await page.keyboard.press("m");
+    await page.waitForTimeout(200);
+    assert.equal((await skeletonPixels(page)) > 100, true, "and turns over with it");
+    await page.keyboard.press("m");
     await page.keyboard.press("Space");
     await until("frames again", async () => (await frames()) > before);
   });

@@ -112,6 +112,19 @@ describe("motion", () => {
     expect(still.at(17)?.hands[0]?.box.x).toBe(14);
   });
 
+  it("turns over with the picture, at once", () => {
+    const motion = new Motion(true);
+    motion.update(result(10), 0);
+    motion.at(0);
+    motion.mirror();
+    const scene = motion.at(1);
+    expect(scene?.hands[0]?.box.x).toBe(result(10).width - 10 - 20);
+    expect(scene?.people[0]?.keypoints[0]?.x).toBe(result(10).width - 11);
+    motion.clear();
+    motion.mirror();
+    expect(motion.at(2)).toBeNull();
+  });
+
   it("fades what is out of date", () => {
     const motion = new Motion(true);
     motion.update(result(10), 0);

@@ -327,10 +327,9 @@ class App {
 
   private toggleMirror(): void {
     this.remember({ mirrored: { ...this.prefs.mirrored, [this.mirrorOf]: !this.mirrored } });
-    this.view.clearResult();
-    this.lastResult = null;
+    if (this.lastResult) this.lastResult = mirrorResult(this.lastResult);
+    this.view.mirror();
     this.showMirror();
-    if (this.camera.isOn) this.view.show({ source: this.video, mirrored: this.mirrored });
   }
 
   private showMirror(): void {

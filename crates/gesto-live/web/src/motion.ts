@@ -1,6 +1,7 @@
 // Between two results the screen refreshes several times: what is drawn glides to the newest
 // result, and fades when none comes any more.
 
+import { mirrorResult } from "./mirror";
 import type { Box, Hand, Keypoint, Person, Result } from "./protocol";
 
 /** Time constant of the glide: short enough to follow a quick hand. */
@@ -32,6 +33,12 @@ export class Motion {
 
   clear(): void {
     this.target = this.shown = null;
+  }
+
+  /** The picture was turned over: what is drawn over it jumps with it. */
+  mirror(): void {
+    if (this.target) this.target = mirrorResult(this.target);
+    this.shown = null;
   }
 
   update(result: Result, now: number): void {

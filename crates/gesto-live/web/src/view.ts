@@ -49,6 +49,12 @@ export class View {
     this.motion.clear();
   }
 
+  /** Turns the picture over, with all that is drawn over it. */
+  mirror(): void {
+    if (this.picture) this.picture = { ...this.picture, mirrored: !this.picture.mirrored };
+    this.motion.mirror();
+  }
+
   private draw(): void {
     const { picture, canvas } = this;
     const ctx = canvas.getContext("2d", { alpha: false });
