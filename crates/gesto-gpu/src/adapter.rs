@@ -43,10 +43,11 @@ pub struct AdapterSummary {
     pub lacks: Vec<String>,
 }
 
-/// Lists the machine's adapters, best first. An empty list means that no Vulkan, Metal or DX12 driver was found.
+/// Lists the adapters that the machine had when the process first asked, best first. An empty list means that no Vulkan,
+/// Metal or DX12 driver was found.
 #[must_use]
 pub fn adapters() -> Vec<AdapterSummary> {
-    enumerate().iter().map(summary).collect()
+    found().iter().map(summary).collect()
 }
 
 /// One instance for the process: some drivers cannot be loaded and unloaded often (NVIDIA's leaves thread-local
@@ -61,16 +62,21 @@ fn instance() -> &'static wgpu::Instance {
     })
 }
 
-fn enumerate() -> Vec<wgpu::Adapter> {
-    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
-    found.sort_by_key(|adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    });
-    found
+/// The adapters, best first, asked for once: with Mesa each question connects to the display, and where there is none
+/// writes a line of complaint to standard error.
+fn found() -> &'static [wgpu::Adapter] {
+    static FOUND: OnceLock<Vec<wgpu::Adapter>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+        found.sort_by_key(|adapter| match adapter.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        });
+        found
+    })
 }
 
 fn summary(adapter: &wgpu::Adapter) -> AdapterSummary {
@@ -158,24 +164,21 @@ pub(crate) struct Opened {
 }
 
 pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
-    let found = enumerate();
+    let found = found();
     if found.is_empty() {
         return Err(Error::new(
             ErrorKind::NoAdapter,
             "this machine shows no GPU: no Vulkan, Metal or DX12 driver was found",
         ));
     }
-    let names: Vec<String> = found.iter().map(|a| a.get_info().name).collect();
     let chosen = match &options.adapter {
-        AdapterChoice::Best => found.into_iter().next(),
+        AdapterChoice::Best => found.first(),
         AdapterChoice::Named(text) => {
             let text = text.to_lowercase();
-            found.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&text))
+            found.iter().find(|a| a.get_info().name.to_lowercase().contains(&text))
         }
-        AdapterChoice::Number(number) => found.into_iter().nth(*number),
-        AdapterChoice::Software => {
-            found.into_iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu)
-        }
+        AdapterChoice::Number(number) => found.get(*number),
+        AdapterChoice::Software => found.iter().find(|a| a.get_info().device_type == wgpu::DeviceType::Cpu),
     };
     let Some(adapter) = chosen else {
         let wanted = match &options.adapter {
@@ -183,11 +186,12 @@ pub(crate) fn open(options: &GpuOptions) -> Result<Opened> {
             AdapterChoice::Number(number) => format!("of number {number}"),
             _ => "that runs in software".to_owned(),
         };
+        let names: Vec<String> = found.iter().map(|a| a.get_info().name).collect();
         let message = format!("no adapter {wanted}; this machine has: {}", names.join(", "));
         return Err(Error::new(ErrorKind::NoAdapter, message));
     };
-    let summary = summary(&adapter);
-    let (arithmetic, matrix) = arithmetic(&adapter, &summary, options)?;
+    let summary = summary(adapter);
+    let (arithmetic, matrix) = arithmetic(adapter, &summary, options)?;
 
     let mut features = wgpu::Features::empty();
     if arithmetic != Arithmetic::F32 {
