@@ -1,8 +1,8 @@
 //! One frame: the steps of a plan, run by a team.
 
 use std::ops::Range;
-use std::sync::RwLock;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use super::best::Best;
@@ -17,37 +17,69 @@ use crate::plan::{ConvStep, Plan, Step, Tile};
 
 pub(crate) use super::first::Input;
 
-/// What a frame is computed from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Job<'a> {
-    pub(crate) input: Input<'a>,
+/// What the members of a team share, frame after frame, beside the plan and its arena.
+#[derive(Debug)]
+pub(crate) struct Shared {
     /// Who does what; made for a team of this size.
-    pub(crate) turns: &'a Turns,
-    /// One a member, or none.
-    pub(crate) ahead: &'a [Schedule],
+    turns: Turns,
+    /// One a member.
+    ahead: Vec<Schedule>,
     /// For each head the least class logit of a candidate.
-    pub(crate) limits: &'a [f32],
+    pub(crate) limits: Vec<f32>,
     /// Boxes and keypoints everywhere.
     pub(crate) dense: bool,
-    /// One a head, when the plan finds the best class of each anchor point.
-    pub(crate) best: Option<&'a [Best]>,
+    /// One a head, when a step of its own finds the best class of each anchor point.
+    best: Option<Vec<Best>>,
+    /// The candidates, head by head. Members take turns in writing and reading them; nobody else waits for a lock.
+    selections: Vec<RwLock<Selection>>,
 }
 
-/// Runs all steps; afterwards `arena` holds the raw maps and `selections` the candidates.
-pub(crate) fn run(
-    plan: &Plan,
-    arena: &mut Arena,
-    team: &mut Team,
-    selections: &[RwLock<Selection>],
-    job: Job<'_>,
-) {
-    assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
-    assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
+impl Shared {
+    /// For a team of `size`.
+    pub(crate) fn new(plan: &Plan, size: usize, dense: bool, class_max: bool) -> Self {
+        let selections = plan.levels.iter().enumerate().map(|(head, levels)| {
+            let steps = || plan.lazy.iter().flatten().filter(move |lazy| lazy.head == head);
+            let reaches = 1 + steps().map(|lazy| lazy.reach).max().unwrap_or(0);
+            let tiles = |level| {
+                let step = &steps().find(|lazy| lazy.level == level).expect("every level has boxes").step;
+                (step.tiles.len(), plan.kernels.reach(step))
+            };
+            RwLock::new(Selection::new(levels, reaches, plan.kernels.filters_lists(), tiles))
+        });
+        Self {
+            turns: Turns::new(plan, size),
+            ahead: (0..size).map(|index| Schedule::new(plan, index, size)).collect(),
+            limits: vec![0.0; plan.levels.len()],
+            dense,
+            best: class_max.then(|| plan.levels.iter().map(|levels| Best::new(levels)).collect()),
+            selections: selections.collect(),
+        }
+    }
+
+    /// Whether a step of its own finds the best class of each anchor point.
+    pub(crate) fn class_max(&self) -> bool {
+        self.best.is_some()
+    }
+
+    /// The candidates that the last frame left for a head.
+    pub(crate) fn selection(&self, head: usize) -> RwLockReadGuard<'_, Selection> {
+        self.selections[head].read().unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// Before the members of a frame start.
+    fn reset(&self, plan: &Plan, arena: &Arena, team: &Team) {
+        assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
+        assert!(self.selections.len() == plan.levels.len() && self.limits.len() == plan.levels.len());
+        assert!(self.turns.size == team.size());
+        self.turns.reset();
+    }
+}
+
+/// Runs all steps; afterwards `arena` holds the raw maps and `shared` the candidates.
+pub(crate) fn run(plan: &Plan, arena: &mut Arena, team: &mut Team, shared: &Shared, input: Input<'_>) {
+    shared.reset(plan, arena, team);
     let (size, arena) = (team.size(), arena.shared());
-    let turns = job.turns;
-    assert!(turns.size == size);
-    turns.reset();
-    if let Input::Layers { job, taken } = job.input {
+    if let Input::Layers { job, taken } = input {
         let start = Instant::now();
         // SAFETY: all members come, each with an index of its own.
         team.run(|index, barrier| unsafe {
@@ -55,10 +87,11 @@ pub(crate) fn run(
         });
         taken.store(start.elapsed().as_nanos() as u64, Relaxed);
     }
+    let turns = &shared.turns;
     team.run_whoever_comes(|index, barrier| {
         let member = Member { plan, arena, index, size };
-        let done = first::run(&member, job.input, turns, barrier);
-        let mut ahead = job.ahead.get(index).map(Schedule::steps).unwrap_or_default();
+        let done = first::run(&member, input, turns, barrier);
+        let mut ahead = shared.ahead[index].steps();
         for (number, (stage, turn)) in plan.dense.iter().zip(&turns.dense).enumerate() {
             if number >= done {
                 turn.run(index, barrier, |piece| {
@@ -70,11 +103,11 @@ pub(crate) fn run(
             }
             ahead = ahead.get(stage.len()..).unwrap_or_default();
         }
-        member.select(selections, job, barrier);
+        member.select(shared, barrier);
         for (stage, turn) in plan.lazy.iter().zip(&turns.lazy) {
             turn.run(index, barrier, |piece| {
                 let lazy = &stage[piece / size];
-                let selection = selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
+                let selection = shared.selection(lazy.head);
                 if let Some(filter) = &lazy.step.winograd {
                     let squares = selection.squares(lazy.level, lazy.reach);
                     member.filter(&lazy.step, filter, squares, piece % size);
@@ -88,20 +121,11 @@ pub(crate) fn run(
 }
 
 /// The end of the dense stages alone: candidates from the class maps in `arena`.
-pub(crate) fn select(
-    plan: &Plan,
-    arena: &mut Arena,
-    team: &mut Team,
-    selections: &[RwLock<Selection>],
-    job: Job<'_>,
-) {
-    assert!(arena.len() >= plan.arena_size_for(team.size()), "the arena was made for this plan and team");
-    assert!(selections.len() == plan.levels.len() && job.limits.len() == plan.levels.len());
+pub(crate) fn select(plan: &Plan, arena: &mut Arena, team: &mut Team, shared: &Shared) {
+    shared.reset(plan, arena, team);
     let (size, arena) = (team.size(), arena.shared());
-    assert!(job.turns.size == size);
-    job.turns.reset();
     team.run_whoever_comes(|index, barrier| {
-        Member { plan, arena, index, size }.select(selections, job, barrier);
+        Member { plan, arena, index, size }.select(shared, barrier);
     });
 }
 
@@ -142,23 +166,23 @@ pub(super) struct Member<'a> {
 
 impl Member<'_> {
     /// The candidates of each head. The class maps are complete.
-    fn select(&self, selections: &[RwLock<Selection>], job: Job<'_>, barrier: &Barrier) {
-        if let Some(best) = job.best {
-            job.turns.best.run(self.index, barrier, |piece| {
+    fn select(&self, shared: &Shared, barrier: &Barrier) {
+        let Shared { turns, limits, best, .. } = shared;
+        if let Some(best) = best {
+            turns.best.run(self.index, barrier, |piece| {
                 let (head, part) = (piece / self.size, piece % self.size);
                 // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
                 unsafe {
-                    best[head].find(&self.plan.levels[head], self.arena, job.limits[head], part, self.size)
+                    best[head].find(&self.plan.levels[head], self.arena, limits[head], part, self.size)
                 };
             });
         }
-        job.turns.select.run(self.index, barrier, |head| {
-            let best = job.best.map(|best| &best[head]);
-            let mut selection = selections[head].write().unwrap_or_else(|broken| broken.into_inner());
+        turns.select.run(self.index, barrier, |head| {
+            let best = best.as_ref().map(|best| &best[head]);
+            let mut selection = shared.selections[head].write().unwrap_or_else(|broken| broken.into_inner());
+            let levels = &self.plan.levels[head];
             // SAFETY: the levels are the plan's, and nobody writes class planes after the dense stages.
-            unsafe {
-                selection.collect(&self.plan.levels[head], self.arena, job.limits[head], job.dense, best)
-            };
+            unsafe { selection.collect(levels, self.arena, limits[head], shared.dense, best) };
         });
     }
 

@@ -10,7 +10,6 @@ use super::{Numbers, bytes, on_tier, read, runner, write};
 use crate::isa::{Isa, Token};
 use crate::kernels::memory::Arena;
 use crate::kernels::team::Team;
-use crate::kernels::turns::Turns;
 use crate::kernels::{Kernels, frame};
 use crate::plan::layout::{Format, Plane, PlaneId};
 use crate::plan::lower::Task;
@@ -214,16 +213,8 @@ fn check(case: &Case, token: Token) -> Result<bool, TestCaseError> {
 
 /// The whole step on a team of threads.
 fn run(plan: &Plan, arena: &mut Arena, threads: usize, rgb: &[u8]) {
-    let turns = Turns::new(plan, threads);
-    let job = frame::Job {
-        input: frame::Input::Rgb(rgb),
-        turns: &turns,
-        ahead: &[],
-        limits: &[],
-        dense: true,
-        best: None,
-    };
-    frame::run(plan, arena, &mut Team::new(threads), &[], job);
+    let shared = frame::Shared::new(plan, threads, true, false);
+    frame::run(plan, arena, &mut Team::new(threads), &shared, frame::Input::Rgb(rgb));
 }
 
 /// Some tiles of the run, with gaps, as candidates of a head would have them.

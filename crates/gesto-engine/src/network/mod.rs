@@ -1,107 +1,29 @@
 //! A network planned for one input size, ready to run frame after frame.
 
+mod options;
+mod outputs;
+mod steps;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::Duration;
+
+pub use self::options::{HeadMode, Options};
+pub use self::outputs::{Candidate, HeadOutput, Outputs};
+pub use self::steps::StepInfo;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::isa::{Detected, Isa, Wish};
-use crate::kernels::best::Best;
 use crate::kernels::first::Input;
 use crate::kernels::memory::Arena;
-use crate::kernels::resample;
-use crate::kernels::select::Selection;
 use crate::kernels::team::Team;
-use crate::kernels::turns::Turns;
-use crate::kernels::{ceiling, frame, layers};
-use crate::model::{DFL_BINS, Head, Model};
+use crate::kernels::{frame, layers, resample};
+use crate::model::{Head, Model};
 use crate::picture::Picture;
-use crate::plan::ahead::Schedule;
-use crate::plan::layout::{Grid, LINE};
-use crate::plan::{ConvStep, Level, Plan, Step};
+use crate::plan::Plan;
+use crate::plan::layout::Grid;
 use crate::resample::layers::{Blocks, ResizeModel};
 use crate::resample::{Method, Resampler};
-
-/// How to plan a [`Network`].
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Options {
-    /// Threads that share one frame, the caller's included; at least 1.
-    pub threads: usize,
-    /// Which anchor points get boxes and keypoints.
-    pub heads: HeadMode,
-    /// The kernel tier, also of resizes that the network runs; `None` takes the best that the machine has and `GESTO_ISA`
-    /// allows.
-    pub isa: Option<Isa>,
-    /// The plan ends with a step that finds the best class of each anchor point on all threads; what selects candidates
-    /// then reads one number for each instead of all classes. The candidates are the same.
-    pub class_max: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { threads: 1, heads: HeadMode::Lazy, isa: None, class_max: false }
-    }
-}
-
-/// Which anchor points get boxes and keypoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum HeadMode {
-    /// Only those whose best class passes the threshold, with the receptive field they need.
-    #[default]
-    Lazy,
-    /// All of them.
-    Dense,
-}
-
-/// An anchor point whose best class passed the threshold.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Candidate {
-    /// Position among all anchor points: finest stride first, then row by row.
-    pub anchor: u32,
-    /// Level (index of the stride) and cell that the anchor point is the centre of.
-    pub level: u32,
-    /// Row of the cell.
-    pub y: u32,
-    /// Column of the cell.
-    pub x: u32,
-    /// The best class; the first of several equal ones.
-    pub class: u32,
-    /// Its logit; the probability is `sigmoid(logit)`.
-    pub logit: f32,
-}
-
-/// What one frame gave, head by head. Borrowed from the network until the next frame.
-#[derive(Debug, Clone, Copy)]
-pub struct Outputs<'a> {
-    network: &'a Network,
-}
-
-/// The raw result of one head.
-#[derive(Debug)]
-pub struct HeadOutput<'a> {
-    network: &'a Network,
-    head: usize,
-    selection: std::sync::RwLockReadGuard<'a, Selection>,
-}
-
-/// One step of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct StepInfo {
-    /// The layers it computes, named after their tensors.
-    pub name: String,
-    /// The kernel that runs it: `{tier}-{shape}`.
-    pub kernel: String,
-    /// Rows of the map written.
-    pub height: usize,
-    /// Columns of the map written.
-    pub width: usize,
-    /// Multiply-accumulates when computed at every cell.
-    pub macs: usize,
-    /// Computed only around candidates.
-    pub lazy: bool,
-}
 
 /// A network planned for one input size.
 ///
@@ -112,19 +34,10 @@ pub struct Network {
     plan: Arc<Plan>,
     arena: Arena,
     team: Team,
-    /// One a head. Threads of a frame take turns in writing and reading them; nobody else waits for a lock.
-    selections: Vec<RwLock<Selection>>,
+    shared: frame::Shared,
     input: Vec<u8>,
-    limits: Vec<f32>,
-    class_max: bool,
     /// Nanoseconds of the last frame's resize by layers.
     resized: AtomicU64,
-    /// One a head.
-    best: Vec<Best>,
-    turns: Turns,
-    /// One a thread.
-    ahead: Vec<Schedule>,
-    mode: HeadMode,
 }
 
 /// The largest accepted input, in pixels: four times 4K.
@@ -164,45 +77,29 @@ impl Network {
         let token = Detected::get().best(&wish)?;
         let plan = Arc::new(Plan::new(model, Grid { height, width }, token)?);
         let heads = model.graph().heads.clone().into();
-        let network = Self::with_plan(plan, heads, options.threads, options.heads);
-        Ok(Self { class_max: options.class_max, ..network })
+        let dense = options.heads == HeadMode::Dense;
+        Ok(Self::with_plan(plan, heads, options.threads, dense, options.class_max))
     }
 
-    fn with_plan(plan: Arc<Plan>, heads: Arc<[Head]>, threads: usize, mode: HeadMode) -> Self {
-        let selections = plan.levels.iter().enumerate().map(|(head, levels)| {
-            let steps = || plan.lazy.iter().flatten().filter(move |lazy| lazy.head == head);
-            let reaches = 1 + steps().map(|lazy| lazy.reach).max().unwrap_or(0);
-            let tiles = |level| {
-                let step = &steps().find(|lazy| lazy.level == level).expect("every level has boxes").step;
-                (step.tiles.len(), plan.kernels.reach(step))
-            };
-            let squares = plan.kernels.filters_lists();
-            RwLock::new(Selection::new(levels, reaches, squares, tiles))
-        });
+    fn with_plan(plan: Arc<Plan>, heads: Arc<[Head]>, threads: usize, dense: bool, class_max: bool) -> Self {
         Self {
             heads,
             arena: plan.arena(threads),
             team: Team::new(threads),
-            selections: selections.collect(),
+            shared: frame::Shared::new(&plan, threads, dense, class_max),
             input: vec![0; plan.input.grid.height * plan.input.grid.width * 3],
-            limits: vec![0.0; plan.levels.len()],
-            class_max: false,
             resized: AtomicU64::new(0),
-            best: plan.levels.iter().map(|levels| Best::new(levels)).collect(),
-            turns: Turns::new(&plan, threads),
-            ahead: (0..threads).map(|index| Schedule::new(&plan, index, threads)).collect(),
-            mode,
             plan,
         }
     }
 
     /// Another network of the same plan, to run other frames at the same time: it shares the packed weights and has its
-    /// own buffers and threads.
+    /// own buffers and threads, 1 to 256 of them.
     #[must_use]
     pub fn fork(&self, threads: usize) -> Self {
         let (plan, heads) = (Arc::clone(&self.plan), Arc::clone(&self.heads));
-        let network = Self::with_plan(plan, heads, threads.clamp(1, MAX_THREADS), self.mode);
-        Self { class_max: self.class_max, ..network }
+        let threads = threads.clamp(1, MAX_THREADS);
+        Self::with_plan(plan, heads, threads, self.shared.dense, self.shared.class_max())
     }
 
     /// Height of the network input in pixels.
@@ -237,7 +134,7 @@ impl Network {
 
     /// Which anchor points get boxes and keypoints from the next frame on.
     pub fn set_heads(&mut self, mode: HeadMode) {
-        self.mode = mode;
+        self.shared.dense = mode == HeadMode::Dense;
     }
 
     /// The picture that [`run`](Self::run) reads: `height * width` pixels of 8-bit RGB, row by row.
@@ -254,15 +151,8 @@ impl Network {
     /// When `thresholds` has another length than [`heads`](Self::heads).
     pub fn run(&mut self, thresholds: &[f32]) -> Outputs<'_> {
         self.set_limits(thresholds);
-        let job = frame::Job {
-            input: Input::Rgb(&self.input),
-            turns: &self.turns,
-            ahead: &self.ahead,
-            limits: &self.limits,
-            dense: self.mode == HeadMode::Dense,
-            best: self.class_max.then_some(&self.best),
-        };
-        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        let input = Input::Rgb(&self.input);
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.shared, input);
         Outputs { network: self }
     }
 
@@ -296,15 +186,8 @@ impl Network {
         assert!(resampler.method() != Method::Area, "means are taken by a pass of their own");
         assert_eq!(resampler.size(), (self.height(), self.width()), "a resize to the network's size");
         self.set_limits(thresholds);
-        let job = frame::Job {
-            input: Input::Picture(self.sampling(resampler, picture, target)),
-            turns: &self.turns,
-            ahead: &self.ahead,
-            limits: &self.limits,
-            dense: self.mode == HeadMode::Dense,
-            best: self.class_max.then_some(&self.best),
-        };
-        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        let input = Input::Picture(self.sampling(resampler, picture, target));
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.shared, input);
         Outputs { network: self }
     }
 
@@ -327,15 +210,8 @@ impl Network {
         assert_eq!(model.size(), (self.height(), self.width()), "a resize to the network's size");
         self.set_limits(thresholds);
         model.prepare(picture, target, blocks);
-        let job = frame::Job {
-            input: Input::Layers { job: self.layering(model, picture), taken: &self.resized },
-            turns: &self.turns,
-            ahead: &self.ahead,
-            limits: &self.limits,
-            dense: self.mode == HeadMode::Dense,
-            best: self.class_max.then_some(&self.best),
-        };
-        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        let input = Input::Layers { job: self.layering(model, picture), taken: &self.resized };
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.shared, input);
         Outputs { network: self }
     }
 
@@ -373,15 +249,8 @@ impl Network {
     pub fn run_tensor(&mut self, tensor: &[[f32; 4]], thresholds: &[f32]) -> Outputs<'_> {
         assert_eq!(tensor.len(), self.height() * self.width(), "a tensor of the network's size");
         self.set_limits(thresholds);
-        let job = frame::Job {
-            input: Input::Tensor(tensor),
-            turns: &self.turns,
-            ahead: &self.ahead,
-            limits: &self.limits,
-            dense: self.mode == HeadMode::Dense,
-            best: self.class_max.then_some(&self.best),
-        };
-        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        let input = Input::Tensor(tensor);
+        frame::run(&self.plan, &mut self.arena, &mut self.team, &self.shared, input);
         Outputs { network: self }
     }
 
@@ -392,15 +261,7 @@ impl Network {
     /// As [`run`](Self::run).
     pub fn select(&mut self, thresholds: &[f32]) -> Outputs<'_> {
         self.set_limits(thresholds);
-        let job = frame::Job {
-            input: Input::Rgb(&self.input),
-            turns: &self.turns,
-            ahead: &self.ahead,
-            limits: &self.limits,
-            dense: self.mode == HeadMode::Dense,
-            best: self.class_max.then_some(&self.best),
-        };
-        frame::select(&self.plan, &mut self.arena, &mut self.team, &self.selections, job);
+        frame::select(&self.plan, &mut self.arena, &mut self.team, &self.shared);
         Outputs { network: self }
     }
 
@@ -433,82 +294,9 @@ impl Network {
 
     fn set_limits(&mut self, thresholds: &[f32]) {
         assert_eq!(thresholds.len(), self.heads.len(), "one threshold for each head");
-        for (limit, &threshold) in self.limits.iter_mut().zip(thresholds) {
+        for (limit, &threshold) in self.shared.limits.iter_mut().zip(thresholds) {
             *limit = logit(threshold);
         }
-    }
-
-    /// The steps of the plan, in order: what `gesto model info` and profiles show.
-    #[must_use]
-    pub fn steps(&self) -> Vec<StepInfo> {
-        let isa = self.isa().name();
-        let conv = |step: &ConvStep, lazy| {
-            let grid = step.cells.grid;
-            StepInfo {
-                name: step.name.clone(),
-                kernel: format!("{isa}-{}", step.kernel_name()),
-                height: grid.height,
-                width: grid.width,
-                macs: step.macs_per_cell * grid.height * grid.width,
-                lazy,
-            }
-        };
-        let dense = self.plan.dense.iter().flatten().map(|step| match step {
-            Step::Conv(step) => conv(step, false),
-            Step::Pool(step) => StepInfo {
-                name: format!("{} max pools", step.planes[0].len() - 1),
-                kernel: format!("{isa}-pool{0}x{0}", step.size),
-                height: step.grid.height,
-                width: step.grid.width,
-                macs: 0,
-                lazy: false,
-            },
-        });
-        dense.chain(self.plan.lazy.iter().flatten().map(|lazy| conv(&lazy.step, true))).collect()
-    }
-
-    /// Runs each step of [`steps`](Self::steps) alone, at every anchor point, on the maps of the last frame, and gives its
-    /// time to `report` by position.
-    pub fn profile(&mut self, report: impl FnMut(usize, Duration)) {
-        frame::profile(&self.plan, &mut self.arena, &mut self.team, report);
-    }
-
-    /// Floating point operations a second that one core can do with this tier's multiply instruction; measured now, for
-    /// about a tenth of a second.
-    #[must_use]
-    pub fn ceiling(&self) -> f64 {
-        ceiling::flops(self.plan.kernels)
-    }
-
-    /// Multiply-accumulates that the last frame took: lazy steps count the tiles or squares they ran, as if each output took all of its products.
-    #[must_use]
-    pub fn macs_of_last_frame(&self) -> usize {
-        let dense: usize = self.steps().iter().filter(|step| !step.lazy).map(|step| step.macs).sum();
-        let lazy = self.plan.lazy.iter().flatten().map(|lazy| {
-            let selection = self.selections[lazy.head].read().unwrap_or_else(|broken| broken.into_inner());
-            if let Some(filter) = &lazy.step.winograd {
-                let Grid { height, width } = lazy.step.cells.grid;
-                let cells = |number: usize| {
-                    let (row, column) = (number / filter.columns, number % filter.columns);
-                    (height - 2 * row).min(2) * (width - 2 * column).min(2)
-                };
-                let cells: usize = match selection.squares(lazy.level, lazy.reach) {
-                    Some(list) => list.iter().map(|&number| cells(number as usize)).sum(),
-                    None => height * width,
-                };
-                return cells * lazy.step.macs_per_cell;
-            }
-            let tiles = selection.tiles(lazy.level, lazy.reach).unwrap_or(&lazy.step.tiles);
-            tiles.iter().map(|tile| tile.count as usize * lazy.step.macs_per_cell).sum::<usize>()
-        });
-        dense + lazy.sum::<usize>()
-    }
-
-    fn level(&self, head: usize, candidate: &Candidate) -> (&Level, usize) {
-        let level = &self.plan.levels[head][candidate.level as usize];
-        let (y, x) = (candidate.y as usize, candidate.x as usize);
-        assert!(y < level.grid.height && x < level.grid.width, "a candidate of this network");
-        (level, (y * level.grid.pitch() + x) * LINE)
     }
 }
 
@@ -516,52 +304,6 @@ impl Network {
 fn logit(probability: f32) -> f32 {
     let p = f64::from(probability.clamp(0.0, 1.0));
     ((p / (1.0 - p)).ln() as f32).max(-1e20)
-}
-
-impl<'a> Outputs<'a> {
-    /// [`Network::resize_time`] of this frame.
-    #[must_use]
-    pub fn resize_time(&self) -> Duration {
-        self.network.resize_time()
-    }
-
-    /// The result of one head, by its position in [`Network::heads`].
-    ///
-    /// # Panics
-    /// When there is no such head.
-    #[must_use]
-    pub fn head(&self, head: usize) -> HeadOutput<'a> {
-        let selection = self.network.selections[head].read().unwrap_or_else(|broken| broken.into_inner());
-        HeadOutput { network: self.network, head, selection }
-    }
-}
-
-impl HeadOutput<'_> {
-    /// Anchor points that passed the threshold, in anchor order.
-    #[must_use]
-    pub fn candidates(&self) -> &[Candidate] {
-        &self.selection.candidates
-    }
-
-    /// Distribution logits of a candidate's box sides: left, top, right, bottom, [`DFL_BINS`] each.
-    #[must_use]
-    pub fn box_logits(&self, candidate: &Candidate) -> [f32; 4 * DFL_BINS] {
-        let (level, cell) = self.network.level(self.head, candidate);
-        let mut logits = [0.0; 4 * DFL_BINS];
-        for (to, &plane) in logits.as_chunks_mut::<16>().0.iter_mut().zip(&level.boxes) {
-            *to = self.network.arena.f32x16(plane + cell);
-        }
-        logits
-    }
-
-    /// Writes a candidate's raw `x, y, visibility` of each keypoint into `out`, whose length is three times the
-    /// head's keypoints.
-    pub fn keypoints(&self, candidate: &Candidate, out: &mut [f32]) {
-        let (level, cell) = self.network.level(self.head, candidate);
-        for (to, &plane) in out.chunks_mut(16).zip(&level.keypoints) {
-            to.copy_from_slice(&self.network.arena.f32x16(plane + cell)[..to.len()]);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -574,7 +316,7 @@ mod tests {
     #[test]
     fn the_tier_asked_for_governs_the_resize_too() {
         let model =
-            Model::from_bytes(include_bytes!("../../../models/multi-n.safetensors").as_slice()).unwrap();
+            Model::from_bytes(include_bytes!("../../../../models/multi-n.safetensors").as_slice()).unwrap();
         let pixels = [7; 3 * 8 * 6];
         let planes = [Plane { data: &pixels, stride: 24 }, Plane::default()];
         let picture = Picture::new(PixelFormat::Rgb8, 8, 6, planes, Orientation::default()).unwrap();
