@@ -40,7 +40,7 @@ mod winograd;
 
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
-use crate::plan::layout::{Format, Grid};
+use crate::plan::layout::{Format, Grid, LINE};
 use crate::plan::{Block, ConvStep, PoolStep, Share, Tile, Tiling};
 use std::ops::Range;
 
@@ -109,8 +109,9 @@ impl Kernels {
 
     /// Bytes of packed weights that a block reads.
     pub(crate) fn block_bytes(self, step: &ConvStep, block: &Block) -> usize {
-        let line = 64 * block.chunks.len();
+        let line = LINE * block.chunks.len();
         match self.format() {
+            _ if let Some(filter) = &step.winograd => LINE * filter.lines(block.chunks.len()),
             Format::F32 => step.taps.iter().map(|tap| tap.lanes as usize * line).sum(),
             Format::Bf16 | Format::U8 => step.taps.len() * 16 * line,
         }

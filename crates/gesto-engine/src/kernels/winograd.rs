@@ -37,15 +37,14 @@ pub(super) unsafe fn run<V: Vector, const P: usize>(
         // SAFETY: passed on from the caller.
         unsafe {
             work.transform_inputs::<V, P>(first, count);
-            for block in share.blocks.clone() {
-                let (chunks, packed) = (step.blocks[block].chunks.clone(), filter.weights[block]);
-                let packed = weights[packed..].as_ptr().cast();
-                match chunks.len() {
-                    1 => work.multiply::<V, P, 1>(packed, chunks.start),
-                    _ => work.multiply::<V, P, 2>(packed, chunks.start),
+            let blocks = &step.blocks[share.blocks.clone()];
+            for block in blocks {
+                let packed = weights[block.weights..].as_ptr().cast();
+                match block.chunks.len() {
+                    1 => work.multiply::<V, P, 1>(packed, block.chunks.start),
+                    _ => work.multiply::<V, P, 2>(packed, block.chunks.start),
                 }
             }
-            let blocks = &step.blocks[share.blocks.clone()];
             let chunks = blocks.iter().flat_map(|block| block.chunks.clone());
             work.transform_sums::<V, P>(first, count, chunks);
         }

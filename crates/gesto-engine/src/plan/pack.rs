@@ -5,12 +5,16 @@
 //! - bf16: for each chunk a tile of 16 rows, one a pair of numbers, of 16 pairs, one an output channel;
 //! - bytes: the same with 16 quadruples of numbers.
 //!
+//! A step of minimal filtering has its transformed weights instead (see [`winograd::pack`]).
+//!
 //! Weights of bytes are symmetric, with a scale for each output channel. The scale of each map read is folded into them, so
 //! that a concatenation may join maps of different scales: `sum w s (a - z) = t (sum q a - sum q z)`, `q = round(w s / t)`.
 
+use std::ops::Range;
+
 use super::layout::{Format, LINE};
-use super::lower::{ConvTask, Tap, Weight};
-use super::{Block, Chunk, TapOffset};
+use super::task::{ConvTask, Tap, Weight};
+use super::{Block, Chunk, TapOffset, winograd};
 use crate::kernels::memory::{Line, Lines};
 use crate::model::{Model, Quantization};
 
@@ -38,9 +42,9 @@ impl Packer {
         Lines::from(self.lines)
     }
 
-    /// Packs the weights and biases of a convolution task in blocks of `per_block` chunks.
-    pub(super) fn pack(&mut self, layout: &Layout<'_>, per_block: usize, format: Format) -> Packed {
-        let columns = layout.columns();
+    /// Packs the biases of a convolution task, and its weights block by block.
+    pub(super) fn pack(&mut self, layout: &Layout<'_>, format: Format) -> Packed {
+        let columns = Columns::new(layout.model, layout.task, layout.chunks.len());
         let bias = self.bytes();
         let quantized = (format == Format::U8).then(|| Quantized::new(layout, &columns));
         let biases = (0..layout.chunks.len()).map(|chunk| match &quantized {
@@ -50,54 +54,57 @@ impl Packer {
         let scales = quantized.iter().flat_map(|quantized| quantized.scales.iter().copied());
         self.lines.extend(biases.chain(scales).map(|numbers| Line::from_words(numbers.map(f32::to_bits))));
         let mut blocks = Vec::new();
-        for first in (0..layout.chunks.len()).step_by(per_block) {
-            let chunks = first..(first + per_block).min(layout.chunks.len());
-            let weights = self.bytes();
-            for (tap, offset) in layout.taps.iter().zip(layout.offsets) {
-                match format {
-                    Format::F32 => {
-                        for lane in &tap.lanes[..offset.lanes as usize] {
-                            for chunk in chunks.clone() {
-                                self.lines
-                                    .push(Line::from_words(columns.chunk(chunk, *lane).map(f32::to_bits)));
-                            }
-                        }
-                    }
-                    Format::U8 => {
-                        let quantized = quantized.as_ref().expect("made above");
-                        for chunk in chunks.clone() {
-                            for quad in tap.lanes.as_chunks::<4>().0 {
-                                let bytes =
-                                    quad.map(|lane| quantized.chunk(layout, &columns, chunk, tap, lane));
-                                let words =
-                                    std::array::from_fn(|i| u32::from_le_bytes(bytes.map(|b| b[i] as u8)));
-                                self.lines.push(Line::from_words(words));
-                            }
-                        }
-                    }
-                    Format::Bf16 => {
-                        for chunk in chunks.clone() {
-                            for pair in tap.lanes.as_chunks::<2>().0 {
-                                let [even, odd] = pair.map(|lane| columns.chunk(chunk, lane));
-                                self.lines.push(bf16_pairs(&even, &odd));
-                            }
-                        }
-                    }
-                }
+        for first in (0..layout.chunks.len()).step_by(layout.per_block) {
+            let chunks = first..(first + layout.per_block).min(layout.chunks.len());
+            blocks.push(Block { chunks: chunks.clone(), weights: self.bytes() });
+            match &quantized {
+                _ if layout.filtered => self.lines.extend(winograd::pack(layout, &columns, chunks, format)),
+                Some(quantized) => self.bytes_of(layout, &columns, chunks, quantized),
+                None => self.floats_of(layout, &columns, chunks, format),
             }
-            blocks.push(Block { chunks, weights });
         }
         Packed { blocks, bias }
     }
 
-    /// Room for `count` lines, zero until they are written.
-    pub(super) fn reserve(&mut self, count: usize) -> &mut [Line] {
-        let begin = self.lines.len();
-        self.lines.resize(begin + count, Line::ZERO);
-        &mut self.lines[begin..]
+    /// The weights of one block as f32 or bf16.
+    fn floats_of(&mut self, layout: &Layout<'_>, columns: &Columns, chunks: Range<usize>, format: Format) {
+        for (tap, offset) in layout.taps.iter().zip(layout.offsets) {
+            if format == Format::F32 {
+                for lane in &tap.lanes[..offset.lanes as usize] {
+                    let numbers = chunks.clone().map(|chunk| columns.chunk(chunk, *lane).map(f32::to_bits));
+                    self.lines.extend(numbers.map(Line::from_words));
+                }
+                continue;
+            }
+            for chunk in chunks.clone() {
+                for pair in tap.lanes.as_chunks::<2>().0 {
+                    let [even, odd] = pair.map(|lane| columns.chunk(chunk, lane));
+                    self.lines.push(bf16_pairs(&even, &odd));
+                }
+            }
+        }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// The weights of one block as bytes.
+    fn bytes_of(
+        &mut self,
+        layout: &Layout<'_>,
+        columns: &Columns,
+        chunks: Range<usize>,
+        quantized: &Quantized,
+    ) {
+        for tap in layout.taps {
+            for chunk in chunks.clone() {
+                for quad in tap.lanes.as_chunks::<4>().0 {
+                    let bytes = quad.map(|lane| quantized.chunk(layout, columns, chunk, tap, lane));
+                    let word = |i: usize| u32::from_le_bytes(bytes.map(|b| b[i] as u8));
+                    self.lines.push(Line::from_words(std::array::from_fn(word)));
+                }
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
         self.lines.len() * LINE
     }
 }
@@ -113,7 +120,7 @@ pub(super) fn bf16_pairs(even: &[f32; 16], odd: &[f32; 16]) -> Line {
     Line::from_words(std::array::from_fn(|i| bf16_bits(even[i]) | bf16_bits(odd[i]) << 16))
 }
 
-/// What a task's weights are, and how its input is read.
+/// What a task's weights are, how its input is read, and how kernels want them.
 pub(super) struct Layout<'a> {
     pub(super) model: &'a Model,
     pub(super) task: &'a ConvTask,
@@ -122,13 +129,10 @@ pub(super) struct Layout<'a> {
     pub(super) chunks: &'a [Chunk],
     /// Of all planes.
     pub(super) quantizations: &'a [Quantization],
-}
-
-impl Layout<'_> {
-    /// The task's weights by output column.
-    pub(super) fn columns(&self) -> Columns {
-        Columns::new(self.model, self.task, self.chunks.len())
-    }
+    /// Chunks of a block.
+    pub(super) per_block: usize,
+    /// Weights are packed for minimal filtering.
+    pub(super) filtered: bool,
 }
 
 /// How the weights of a task become bytes, chunk by chunk.

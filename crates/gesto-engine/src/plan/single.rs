@@ -1,8 +1,13 @@
 //! Plans of a single step, for tests that hold one kernel against its scalar reference.
 
+use super::build::Builder;
 use super::layout::{Places, Plane, PlaneId};
-use super::lower::Task;
-use super::*;
+use super::place::Placed;
+use super::task::Task;
+use super::{Plan, Step};
+use crate::isa::Token;
+use crate::kernels::Kernels;
+use crate::model::{Model, Quantization};
 
 /// A plan whose only step is `task`, and the places of `planes` in its arena. Plane 0 is the picture's.
 pub(crate) fn plan(
@@ -13,40 +18,16 @@ pub(crate) fn plan(
     task: &Task,
     everywhere: bool,
 ) -> (Plan, Vec<usize>) {
-    let kernels = Kernels::new(token);
     let mut pool = Places::default();
-    let places: Vec<usize> = planes.iter().map(|&plane| pool.take(plane)).collect();
-    let mut builder = Builder {
-        model,
-        kernels,
-        planes,
-        quantizations,
-        places: &places,
-        cells: HashMap::new(),
-        packer: pack::Packer::new(model, kernels.format()),
-    };
+    let places = planes.iter().map(|&plane| pool.take(plane)).collect();
+    let placed = Placed { places, size: pool.size() };
+    let mut builder = Builder::new(model, Kernels::new(token), planes, quantizations, &placed);
     let step = match task {
         Task::Conv(task) => Step::Conv(builder.conv(task, everywhere)),
         Task::Pool(_) => builder.step(task),
     };
-    let mut plan = Plan {
-        kernels,
-        input: InputPlane { grid: planes[0].grid, place: places[0] },
-        dense: vec![vec![step]],
-        lazy: Vec::new(),
-        levels: Vec::new(),
-        weights: builder.packer.finish(),
-        borders: borders(planes, &places),
-        arena_size: pool.size()
-            + planes.iter().map(|plane| (2 * plane.grid.pitch() + 64) * LINE).max().unwrap_or(0),
-        scratch_size: 0,
-    };
-    let squares = kernels.winograd_squares();
-    let scratch =
-        |step: &ConvStep| step.winograd.as_ref().map(|filter| filter.scratch(step.chunks.len(), squares));
-    plan.scratch_size = plan.convs().filter_map(scratch).max().unwrap_or(0);
-    plan.check();
-    (plan, places)
+    let plan = builder.finish(PlaneId(0), vec![vec![step]], Vec::new(), Vec::new());
+    (plan, placed.places)
 }
 
 /// The planes that `PlaneId`s of a hand-made task stand for.

@@ -3,9 +3,11 @@
 //! A square of 2x2 outputs takes 16 multiplications a channel instead of 36: inputs and weights are transformed, multiplied
 //! position by position, and the sums transformed back.
 
+use std::ops::Range;
+
 use super::layout::{Format, Grid, LINE};
-use super::lower::Weight;
-use super::pack::{Layout, Packer, bf16_pairs};
+use super::pack::{Columns, Layout, bf16_pairs};
+use super::task::Weight;
 use crate::kernels::memory::Line;
 
 /// Positions of a transformed square.
@@ -14,9 +16,6 @@ pub(crate) const POSITIONS: usize = 16;
 /// What a convolution needs to run this way.
 #[derive(Debug)]
 pub(crate) struct Winograd {
-    /// For each block of chunks the byte offset of its weights: `[position][input line][number][16 C]`, with bf16
-    /// `[position][input line][pair][chunk][16 pairs]`.
-    pub(crate) weights: Vec<usize>,
     /// Byte offset in the arena of cell 0 of each plane read.
     pub(crate) planes: Vec<usize>,
     /// Squares along each axis.
@@ -25,6 +24,11 @@ pub(crate) struct Winograd {
 }
 
 impl Winograd {
+    /// `planes` are the places of a task's sources, `grid` is the map written.
+    pub(super) fn new(planes: Vec<usize>, grid: Grid) -> Self {
+        Self { planes, rows: grid.height.div_ceil(2), columns: grid.width.div_ceil(2) }
+    }
+
     /// Squares of 2x2 outputs, the overhanging ones included.
     pub(crate) fn squares(&self) -> usize {
         self.rows * self.columns
@@ -35,49 +39,42 @@ impl Winograd {
         POSITIONS * squares * LINE * (self.planes.len() + chunks)
     }
 
-    /// Transforms and packs the weights; `planes` are the planes of the task's sources.
-    pub(super) fn new(
-        layout: &Layout<'_>,
-        packer: &mut Packer,
-        planes: Vec<usize>,
-        grid: Grid,
-        per_block: usize,
-        format: Format,
-    ) -> Self {
-        let columns = layout.columns();
-        let sources = &layout.task.sources;
-        let mut weights = Vec::new();
-        for first in (0..layout.chunks.len()).step_by(per_block) {
-            let block = first..(first + per_block).min(layout.chunks.len());
-            weights.push(packer.bytes());
-            let lines = packer.reserve(POSITIONS * sources.len() * 16 * block.len());
-            for (s, source) in sources.iter().enumerate() {
-                let channel = |lane: usize| (lane < source.channels).then_some(source.first + lane);
-                for row in 0..16 {
-                    for (c, chunk) in block.clone().enumerate() {
-                        let number = |lane: usize| match channel(lane) {
-                            Some(channel) => {
-                                transform(|ky, kx| columns.chunk(chunk, Some(Weight { channel, ky, kx })))
-                            }
-                            None => [[0.0; 16]; POSITIONS],
-                        };
-                        let rows = match format {
-                            Format::Bf16 => {
-                                let [even, odd] = paired(row).map(number);
-                                std::array::from_fn(|position| bf16_pairs(&even[position], &odd[position]))
-                            }
-                            _ => number(row).map(|row| Line::from_words(row.map(f32::to_bits))),
-                        };
-                        for (position, line) in rows.into_iter().enumerate() {
-                            let at = (position * sources.len() + s) * 16 + row;
-                            lines[at * block.len() + c] = line;
-                        }
+    /// Lines of packed weights of a block of `chunks`.
+    pub(crate) fn lines(&self, chunks: usize) -> usize {
+        POSITIONS * self.planes.len() * 16 * chunks
+    }
+}
+
+/// The transformed weights of one block: `[position][input line][number][16 C]`, with bf16
+/// `[position][input line][pair][chunk][16 pairs]`.
+pub(super) fn pack(layout: &Layout<'_>, columns: &Columns, block: Range<usize>, format: Format) -> Vec<Line> {
+    let sources = &layout.task.sources;
+    let mut lines = vec![Line::ZERO; POSITIONS * sources.len() * 16 * block.len()];
+    for (s, source) in sources.iter().enumerate() {
+        let channel = |lane: usize| (lane < source.channels).then_some(source.first + lane);
+        for row in 0..16 {
+            for (c, chunk) in block.clone().enumerate() {
+                let number = |lane: usize| match channel(lane) {
+                    Some(channel) => {
+                        transform(|ky, kx| columns.chunk(chunk, Some(Weight { channel, ky, kx })))
                     }
+                    None => [[0.0; 16]; POSITIONS],
+                };
+                let rows = match format {
+                    Format::Bf16 => {
+                        let [even, odd] = paired(row).map(number);
+                        std::array::from_fn(|position| bf16_pairs(&even[position], &odd[position]))
+                    }
+                    _ => number(row).map(|row| Line::from_words(row.map(f32::to_bits))),
+                };
+                for (position, line) in rows.into_iter().enumerate() {
+                    let at = (position * sources.len() + s) * 16 + row;
+                    lines[at * block.len() + c] = line;
                 }
             }
         }
-        Self { weights, planes, rows: grid.height.div_ceil(2), columns: grid.width.div_ceil(2) }
     }
+    lines
 }
 
 /// Channels of a line of 32 that meet in dot product `pair`: transformed inputs have the even channels first.

@@ -66,9 +66,8 @@ unsafe fn run<const P: usize>(
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             work.transform_inputs::<P>(squares.clone());
-            let blocks = share.blocks.clone();
-            for (block, &packed) in step.blocks[blocks.clone()].iter().zip(&filter.weights[blocks]) {
-                let (packed, first) = (weights[packed..].as_ptr(), block.chunks.start);
+            for block in &step.blocks[share.blocks.clone()] {
+                let (packed, first) = (weights[block.weights..].as_ptr(), block.chunks.start);
                 let ending = ending_of(step, first, block.chunks.len(), LINE / 2);
                 match block.chunks.len() {
                     1 => {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::{Numbers, stored};
 use crate::model::{Activation, Conv, ConvId, ConvWeights, Model, Quantization};
 use crate::plan::layout::{Format, Grid, Plane, PlaneId};
-use crate::plan::lower::{ConvTask, Piece, Source};
 use crate::plan::single;
+use crate::plan::task::{ConvTask, Piece, Source};
 
 /// What is special about a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

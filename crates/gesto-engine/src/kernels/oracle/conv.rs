@@ -12,7 +12,7 @@ use crate::kernels::memory::Arena;
 use crate::kernels::team::Team;
 use crate::kernels::{Kernels, frame};
 use crate::plan::layout::{Format, Plane, PlaneId};
-use crate::plan::lower::Task;
+use crate::plan::task::Task;
 use crate::plan::{self, ConvStep, Plan, Share, Tile, single};
 
 #[test]

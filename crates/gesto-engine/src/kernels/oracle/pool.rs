@@ -7,7 +7,7 @@ use crate::isa::{Isa, Token};
 use crate::kernels::Kernels;
 use crate::model::{Model, Quantization};
 use crate::plan::layout::{Format, Grid, Plane};
-use crate::plan::lower::{PoolTask, Task};
+use crate::plan::task::{PoolTask, Task};
 use crate::plan::{self, single};
 
 #[test]
