@@ -35,6 +35,12 @@ impl MatrixLines {
         rows.flat_map(|i| (0..self.columns()).map(move |j| (i, j))).map(|(i, j)| f(i, j)).collect()
     }
 
+    /// The sums, from zero on.
+    pub(super) fn accumulators(&self) -> String {
+        let c = self.matrix("f32", "C");
+        self.each(0..self.rows(), |i, j| format!("var c{i}_{j}: {c};\n"))
+    }
+
     /// One matrix of weights, part `k` of the step's inputs, from the step's blocks at `w`.
     fn weights(&self, name: &str, w: &str, first_block: &str, k: usize, j: usize) -> String {
         // Past the last block the numbers are thrown away.
@@ -44,7 +50,7 @@ impl MatrixLines {
         format!("let {name} = coopLoad<{b}>(&weights[({w} + {block} * 256u + {within}u) / 4u], 4u);\n")
     }
 
-    pub(super) fn store(&self, i: usize, j: usize, row: usize, column: usize) -> String {
+    fn store(&self, i: usize, j: usize, row: usize, column: usize) -> String {
         let column = column * self.side / 4;
         format!("coopStoreT(c{i}_{j}, &sums[mine + {row}u * LINE + {column}u], LINE);\n")
     }
@@ -116,23 +122,27 @@ impl MatrixLines {
         // A row of three taps without a branch between them.
         let three = all(["0u", "1u", "2u"].map(tap).concat());
         let products = format!("if (job.side == 3u) {{\n{three}}} else {{\n{one}}}\n");
-        let passed = self.shape.passed;
-        let stores = repeat(self.shape.rows, |fragment| {
-            repeat(self.shape.columns.div_ceil(passed), |pass| {
-                let columns = pass * passed * parts..((pass + 1) * passed * parts).min(self.columns());
-                let first = columns.start;
-                let stores: String = (fragment * parts..(fragment + 1) * parts)
-                    .flat_map(|i| columns.clone().map(move |j| (i, j)))
-                    .map(|(i, j)| self.store(i, j, i % parts * side, j - first))
-                    .collect();
-                let block = pass * passed;
-                stores
-                    + &format!(
-                        "workgroupBarrier();\nstore(job, lane, mine, (row + {fragment}u) * 16u, block + {block}u);\n\
-                         workgroupBarrier();\n"
-                    )
-            })
+        let stores = self.passes(|fragment, block| {
+            format!("store(job, lane, mine, (row + {fragment}u) * 16u, block + {block}u);")
         });
         (String::new(), products, stores)
+    }
+
+    /// Sums of the staging kernels on their way out, sixteen cells and some blocks at a time through each team's workgroup
+    /// memory. `store` calls the shader's function for a fragment and the first of the blocks.
+    pub(super) fn passes(&self, store: impl Fn(usize, usize) -> String) -> String {
+        let Self { shape, side, parts } = self;
+        repeat(shape.rows, |fragment| {
+            repeat(shape.columns.div_ceil(shape.passed), |pass| {
+                let block = pass * shape.passed;
+                let columns = block * parts..((block + shape.passed) * parts).min(self.columns());
+                let sums: String = (fragment * parts..(fragment + 1) * parts)
+                    .flat_map(|i| columns.clone().map(move |j| (i, j)))
+                    .map(|(i, j)| self.store(i, j, i % parts * side, j - block * parts))
+                    .collect();
+                let store = store(fragment, block);
+                format!("{sums}workgroupBarrier();\n{store}\nworkgroupBarrier();\n")
+            })
+        })
     }
 }

@@ -254,10 +254,8 @@ fn matrix_body(shape: Shape, matrix: MatrixUnit) -> String {
         Feed::Range | Feed::Gathered => return tiled::body(&lines, matrix.lanes as usize),
     };
     let inputs = repeat(shape.rows, |i| format!("let i{i} = fragment_of(job, top + {i}u).input;\n"));
-    let c = lines.matrix("f32", "C");
-    let accumulators = lines.each(0..lines.rows(), |i, j| format!("var c{i}_{j}: {c};\n"));
     text.replace("//= inputs\n", &inputs)
-        .replace("//= accumulators\n", &accumulators)
+        .replace("//= accumulators\n", &lines.accumulators())
         .replace("//= loads\n", &loads)
         .replace("//= products\n", &products)
         .replace("//= stores\n", &stores)

@@ -82,17 +82,19 @@ pub(super) fn body(lines: &MatrixLines, lanes: usize) -> String {
         // Small matrices make many lines, for which software drivers take minutes.
         format!("for (var t = 0u; t < {slices}u; t++) {{\n{}}}\n", products(lines, gathered, "t"))
     };
-    let accumulator = lines.matrix("f32", "C");
-    let accumulators = lines.each(0..lines.rows(), |i, j| format!("var c{i}_{j}: {accumulator};\n"));
+    let store = |fragment: usize, block: usize| {
+        let cell = fragment * BLOCK;
+        format!("store(job, tile.z, lane, mine, row + {cell}u, column / 16u + {block}u);")
+    };
     TEXT.replace("//= origins\n", &origins)
         .replace("//= steps\n", &entries("var ", "0u"))
-        .replace("//= accumulators\n", &accumulators)
+        .replace("//= accumulators\n", &lines.accumulators())
         .replace("//= first loads\n", &first)
         .replace("//= loads\n", &now)
         .replace("//= puts\n", &puts)
         .replace("//= next\n", &next)
         .replace("//= products\n", &all_products)
-        .replace("//= stores\n", &stores(lines))
+        .replace("//= stores\n", &lines.passes(store))
 }
 
 /// The weights of all slices, row by row of an output channel.
@@ -139,25 +141,4 @@ fn products(lines: &MatrixLines, gathered: bool, slice: &str) -> String {
             })
     });
     format!("{{\n{products}}}\n")
-}
-
-/// Sums on their way out, sixteen cells and some blocks at a time.
-fn stores(lines: &MatrixLines) -> String {
-    let MatrixLines { shape, parts, side } = lines;
-    repeat(shape.rows, |fragment| {
-        repeat(shape.columns.div_ceil(shape.passed), |pass| {
-            let first = pass * shape.passed * parts;
-            let columns = first..(first + shape.passed * parts).min(lines.columns());
-            let sums: String = (fragment * parts..(fragment + 1) * parts)
-                .flat_map(|i| columns.clone().map(move |j| (i, j)))
-                .map(|(i, j)| lines.store(i, j, i % parts * side, j - first))
-                .collect();
-            let (cell, block) = (fragment * BLOCK, pass * shape.passed);
-            sums + &format!(
-                "workgroupBarrier();\n\
-                 store(job, tile.z, lane, mine, row + {cell}u, column / 16u + {block}u);\n\
-                 workgroupBarrier();\n"
-            )
-        })
-    })
 }
