@@ -36,6 +36,7 @@ impl Stages {
     /// As [`DetectorBuilder::build`].
     pub fn new(builder: DetectorBuilder, frame: &Frame<'_>) -> Result<Self> {
         let mut stages = Self { lane: builder.lane()?, out: Detections::default() };
+        stages.resize(frame)?;
         stages.everything(frame)?;
         Ok(stages)
     }
@@ -60,7 +61,8 @@ impl Stages {
         Ok(start.elapsed())
     }
 
-    /// The network alone, on the 8-bit picture that the last pass of its own left (grey before the first).
+    /// The network alone, on the samples that the last [`resize`](Self::resize) left: an 8-bit picture, or of ways that
+    /// are layers a tensor. Before the first, those of the frame given to [`new`](Self::new).
     pub fn model(&mut self) -> Duration {
         let start = Instant::now();
         self.lane.model();
@@ -71,5 +73,42 @@ impl Stages {
     /// boxes, keypoints, and pixels of the frame; in `nms` suppression.
     pub fn post_processing(&mut self) -> PostTiming {
         self.lane.post_processing(&mut self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::detector::Detector;
+    use crate::preprocess::{Fit, Resize};
+
+    /// Two people, one of them showing a gesture.
+    const PICTURE: &[u8] = include_bytes!("../../gesto-engine/tests/golden/two-people-320x224.png");
+
+    #[test]
+    fn the_network_by_itself_sees_the_frame_whatever_the_resize() {
+        let mut decoder = png::Decoder::new(Cursor::new(PICTURE));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        let frame = Frame::rgb8(&pixels, info.width, info.height).unwrap();
+        for resize in Resize::ALL.into_iter().filter(|resize| !resize.needs_gpu()) {
+            let builder = Detector::builder().fit(Fit::Stretch).resize(resize).threads(1);
+            let mut stages = Stages::new(builder, &frame).unwrap();
+            let whole = stages.everything(&frame).unwrap().clone();
+            assert!(whole.people.len() == 2 && !whole.hands.is_empty(), "{resize}: {whole:?}");
+            for resized in [false, true] {
+                if resized {
+                    stages.resize(&frame).unwrap();
+                }
+                stages.model();
+                stages.post_processing();
+                let found = |out: &Detections| (out.people.len(), out.hands.len());
+                assert_eq!(found(&stages.out), found(&whole), "{resize}, resized again: {resized}");
+            }
+        }
     }
 }

@@ -135,9 +135,9 @@ impl Lane {
         self.front.resize(&mut self.network, frame)
     }
 
-    /// The network on the picture that [`resize`](Self::resize) left.
+    /// The network on what [`resize`](Self::resize) left.
     pub(crate) fn model(&mut self) {
-        self.network.run(&self.thresholds);
+        self.front.model(&mut self.network, &self.thresholds);
     }
 
     /// What follows the network's maps, once more for the last frame.

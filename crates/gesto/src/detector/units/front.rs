@@ -91,11 +91,6 @@ impl Front {
                 let outputs = network.run_picture(pass.resampler(), &picture, target, thresholds);
                 Run { mapping, resize: Duration::ZERO, outputs }
             }
-            Way::Pass(pass) => {
-                network.resample(pass.resampler(), &picture, target);
-                let resize = start.elapsed();
-                Run { mapping, resize, outputs: network.run(thresholds) }
-            }
             Way::Layers(model) if model.layers() == Layers::Conv => {
                 let (mapping, blocks) = Mapping::blocks(frame, self.fit, height, width);
                 let outputs = network.run_layers(model, &picture, mapping.target(), Some(blocks), thresholds);
@@ -105,21 +100,16 @@ impl Front {
                 let outputs = network.run_layers(model, &picture, target, None, thresholds);
                 Run { mapping, resize: outputs.resize_time(), outputs }
             }
-            Way::Model(model) => {
-                network.resize_by(model, &picture, target, None, &mut self.tensor);
+            // A stage of its own, then the network.
+            _ => {
+                self.resize(network, frame)?;
                 let resize = start.elapsed();
-                Run { mapping, resize, outputs: network.run_tensor(&self.tensor, thresholds) }
-            }
-            #[cfg(feature = "gpu")]
-            Way::Gpu(resizer) => {
-                resizer.run(frame, network.input_mut())?;
-                let resize = start.elapsed();
-                Run { mapping, resize, outputs: network.run(thresholds) }
+                Run { mapping, resize, outputs: self.model(network, thresholds) }
             }
         })
     }
 
-    /// The resize alone, into the network's 8-bit picture or a tensor of its own.
+    /// The resize alone, into the network's 8-bit picture or a tensor of its own; only a graphics processor's fails.
     pub(super) fn resize(&mut self, network: &mut Network, frame: &Frame<'_>) -> Result<()> {
         let picture = frame.picture();
         let (height, width) = (network.height() as u32, network.width() as u32);
@@ -137,5 +127,13 @@ impl Front {
             Way::Gpu(resizer) => resizer.run(frame, network.input_mut())?,
         }
         Ok(())
+    }
+
+    /// The network alone, on what [`resize`](Self::resize) left.
+    pub(super) fn model<'n>(&self, network: &'n mut Network, thresholds: &[f32]) -> Outputs<'n> {
+        match self.way {
+            Way::Layers(_) | Way::Model(_) => network.run_tensor(&self.tensor, thresholds),
+            _ => network.run(thresholds),
+        }
     }
 }
