@@ -2,81 +2,74 @@
 
 use std::arch::x86_64::*;
 
-use super::bilinear::{AHEAD, BITS, Pairs, ROUND, Weights};
+use super::bilinear::{BITS, Pairs, ROUND, Weights};
 use super::emit::{self, Cells};
+use super::lanes::{self, Lanes};
 use crate::kernels::avx512;
 use crate::plan::layout::Format;
 
-/// Where the lanes of four pixels come from. Inlined into a function that enables the instructions.
-trait Load {
-    /// # Safety
-    /// The processor has the instructions of this module; `i + 3` is a pixel.
-    unsafe fn load(&self, i: usize) -> __m512i;
-}
+/// Four samples.
+#[derive(Clone, Copy)]
+struct Zmm(__m512i);
 
-/// From the picture itself, pair by pair.
-struct Gather<'a> {
-    near: &'a [usize],
-    far: &'a [usize],
-    /// The rows above and below.
-    rows: [*const u8; 2],
-    /// Those of a later row of the output, whose pixels come while this row's are computed: rows lie pages apart, where the
-    /// processor does not look ahead by itself.
-    next: [*const u8; 2],
-    ahead: bool,
-    shuffle: __m512i,
-}
+// SAFETY (of every block below): the trait's functions require AVX-512 F, BW, VL and DQ.
+impl Lanes for Zmm {
+    const COUNT: usize = 4;
 
-impl Load for Gather<'_> {
     /// # Safety
-    /// As [`Load::load`].
+    /// As [`Lanes::splat`].
     #[inline(always)]
-    unsafe fn load(&self, i: usize) -> __m512i {
-        if self.ahead {
-            for k in [0, 2] {
-                // SAFETY: a hint, whatever the address.
-                unsafe {
-                    _mm_prefetch::<_MM_HINT_T0>(self.next[0].wrapping_add(self.near[i + k]).cast());
-                    _mm_prefetch::<_MM_HINT_T0>(self.next[1].wrapping_add(self.far[i + k]).cast());
-                }
-            }
-        }
-        let lane = |k: usize| {
-            // SAFETY: every pair of the row lies in the picture.
-            unsafe {
-                let upper = _mm_loadl_epi64(self.rows[0].wrapping_add(self.near[i + k]).cast());
-                let lower = _mm_loadl_epi64(self.rows[1].wrapping_add(self.far[i + k]).cast());
-                _mm_unpacklo_epi64(upper, lower)
-            }
-        };
-        // SAFETY: passed on from the caller.
+    unsafe fn splat(lane: &[u8; 16]) -> Self {
+        // SAFETY: see the impl; an array of 16 bytes.
+        unsafe { Self(_mm512_broadcast_i32x4(_mm_loadu_si128(lane.as_ptr().cast()))) }
+    }
+
+    /// # Safety
+    /// As [`Lanes::load`].
+    #[inline(always)]
+    unsafe fn load(from: *const [u8; 16]) -> Self {
+        // SAFETY: see the impl; the caller gives four readable lanes.
+        unsafe { Self(_mm512_loadu_si512(from.cast())) }
+    }
+
+    /// # Safety
+    /// As [`Lanes::from_fn`].
+    #[inline(always)]
+    unsafe fn from_fn(lane: impl Fn(usize) -> __m128i) -> Self {
+        // SAFETY: see the impl.
         unsafe {
             let low = _mm256_set_m128i(lane(1), lane(0));
             let high = _mm256_set_m128i(lane(3), lane(2));
-            let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-            _mm512_shuffle_epi8(all, self.shuffle)
+            Self(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
         }
     }
-}
 
-/// Pixels that have been collected.
-struct Lanes<'a>(&'a [[u8; 16]]);
-
-impl Load for Lanes<'_> {
     /// # Safety
-    /// As [`Load::load`].
+    /// As [`Lanes::shuffle`].
     #[inline(always)]
-    unsafe fn load(&self, i: usize) -> __m512i {
-        // SAFETY: four lanes.
-        unsafe { _mm512_loadu_si512(self.0[i..i + 4].as_ptr().cast()) }
+    unsafe fn shuffle(self, numbers: Self) -> Self {
+        // SAFETY: see the impl.
+        unsafe { Self(_mm512_shuffle_epi8(self.0, numbers.0)) }
+    }
+
+    /// # Safety
+    /// As [`Lanes::blend`].
+    #[inline(always)]
+    unsafe fn blend(self, along: Self, down: Self, to: *mut [u8; 4]) {
+        // SAFETY: see the impl; the caller gives room for four samples.
+        unsafe {
+            let rows = _mm512_maddubs_epi16(along.0, _mm512_xor_si512(self.0, _mm512_set1_epi8(-128)));
+            let sum = _mm512_add_epi32(_mm512_madd_epi16(rows, down.0), _mm512_set1_epi32(ROUND));
+            let level = _mm512_srli_epi32::<{ BITS as u32 }>(sum);
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(level));
+        }
     }
 }
 
 /// Bilinear samples of one row.
 ///
 /// # Safety
-/// The processor has AVX-512 F, BW, VL and DQ; eight bytes can be read in `data` at every pair of row `y`; `line` has at
-/// least four pixels, which are columns of the tables from `first` on.
+/// As [`lanes::bilinear`], with four samples at least; the processor has AVX-512 F, BW, VL and DQ.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) unsafe fn bilinear(
     weights: &Weights,
@@ -86,32 +79,14 @@ pub(super) unsafe fn bilinear(
     first: usize,
     line: &mut [[u8; 4]],
 ) {
-    let columns = first..first + line.len();
-    let at = |offsets: [usize; 2]| offsets.map(|offset| data.as_ptr().wrapping_add(offset));
-    let load = Gather {
-        near: &pairs.near[columns.clone()],
-        far: &pairs.far[columns],
-        rows: at(pairs.rows[y]),
-        next: at(*pairs.rows.get(y + AHEAD).unwrap_or(&pairs.rows[y])),
-        ahead: !weights.swapped,
-        // SAFETY: an array of 16 bytes.
-        shuffle: unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(pairs.shuffle.as_ptr().cast())) },
-    };
     // SAFETY: passed on from the caller.
-    unsafe {
-        if weights.swapped {
-            run::<true>(weights, y, first, line, &load);
-        } else {
-            run::<false>(weights, y, first, line, &load);
-        }
-    }
+    unsafe { lanes::bilinear::<Zmm>(weights, pairs, data, y, first, line) }
 }
 
 /// Bilinear samples of pixels that have been collected.
 ///
 /// # Safety
-/// The processor has AVX-512 F, BW, VL and DQ; `line` has at least four pixels, which are columns of the tables from
-/// `first` on, and as many `lanes`.
+/// As [`lanes::blend`], with four samples at least; the processor has AVX-512 F, BW, VL and DQ.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) unsafe fn blend(
     weights: &Weights,
@@ -120,49 +95,8 @@ pub(super) unsafe fn blend(
     first: usize,
     line: &mut [[u8; 4]],
 ) {
-    let load = Lanes(lanes);
     // SAFETY: passed on from the caller.
-    unsafe {
-        if weights.swapped {
-            run::<true>(weights, y, first, line, &load);
-        } else {
-            run::<false>(weights, y, first, line, &load);
-        }
-    }
-}
-
-/// # Safety
-/// As [`blend`]; `from.load(i)` gives the lanes of pixels `i..i + 4`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-unsafe fn run<const SWAPPED: bool>(
-    weights: &Weights,
-    y: usize,
-    first: usize,
-    line: &mut [[u8; 4]],
-    from: &impl Load,
-) {
-    let count = line.len();
-    let columns = &weights.columns[first..first + count];
-    // SAFETY: an array of 16 bytes.
-    let row = unsafe { _mm512_broadcast_i32x4(_mm_loadu_si128(weights.rows[y].as_ptr().cast())) };
-    let (middle, round) = (_mm512_set1_epi8(-128), _mm512_set1_epi32(ROUND));
-    let mut i = 0;
-    while i < count {
-        // The last pixels are computed twice rather than one by one.
-        let at = i.min(count - 4);
-        // SAFETY: `at + 3 < count`.
-        let own = unsafe { _mm512_loadu_si512(columns.as_ptr().add(at).cast()) };
-        let (along, down) = if SWAPPED { (row, own) } else { (own, row) };
-        // SAFETY: as above.
-        let pixels = unsafe { from.load(at) };
-        let rows = _mm512_maddubs_epi16(along, _mm512_xor_si512(pixels, middle));
-        let sum = _mm512_add_epi32(_mm512_madd_epi16(rows, down), round);
-        let level = _mm512_srli_epi32::<{ BITS as u32 }>(sum);
-        // SAFETY: four pixels from `at` on.
-        unsafe { _mm_storeu_si128(line.as_mut_ptr().add(at).cast(), _mm512_cvtepi32_epi8(level)) };
-        i += 4;
-    }
+    unsafe { lanes::blend::<Zmm>(weights, lanes, y, first, line) }
 }
 
 /// Pixels of three bytes to samples of four, 16 at a time.

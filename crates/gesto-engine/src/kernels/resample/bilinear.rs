@@ -117,8 +117,8 @@ impl Blend {
             return;
         }
         let columns = &self.columns[first..first + line.len()];
-        let to = Plain { columns, row: self.rows[y], swapped: self.weights.swapped, line };
-        read::visit(picture, to);
+        let swapped = self.weights.swapped;
+        read::visit(picture, Around { columns, row: self.rows[y], swapped, line, make: blended });
         read::to_rgb(tier, picture.format(), line);
     }
 
@@ -135,8 +135,9 @@ impl Blend {
         let mut lanes = [[0; 16]; CHUNK];
         let lanes = &mut lanes[..line.len()];
         let columns = &self.columns[first..first + line.len()];
-        let to = Gather { columns, row: self.rows[y], swapped: self.weights.swapped, lanes };
-        read::visit(picture, to);
+        let (row, swapped) = (self.rows[y], self.weights.swapped);
+        let make = |_: Share, _: Share, corners| lane(corners);
+        read::visit(picture, Around { columns, row, swapped, line: lanes, make });
         // SAFETY: the tier proves the instructions; there is a lane for each pixel.
         unsafe {
             match tier {
@@ -148,61 +149,45 @@ impl Blend {
     }
 }
 
-/// Four pixels that make one.
-#[inline(always)]
-fn corners(
-    column: Share,
-    row: Share,
-    swapped: bool,
-    pixel: &impl Fn(usize, usize) -> [u8; 3],
-) -> (Share, Share, [[u8; 3]; 4]) {
-    let (x, y) = if swapped { (row, column) } else { (column, row) };
-    let above = [pixel(x.first, y.first), pixel(x.second, y.first)];
-    let below = [pixel(x.first, y.second), pixel(x.second, y.second)];
-    (x, y, [above[0], above[1], below[0], below[1]])
-}
-
-/// The definition, pixel by pixel, in the format's own colours.
-struct Plain<'a> {
+/// Makes something of the four pixels around each sample of a row.
+struct Around<'a, T, F> {
     columns: &'a [Share],
     row: Share,
     swapped: bool,
-    line: &'a mut [[u8; 4]],
+    line: &'a mut [T],
+    /// Takes the shares along a stored row and from row to row, and the pixels above left and right, below left and right.
+    make: F,
 }
 
-impl Visitor for Plain<'_> {
+impl<T, F: Fn(Share, Share, [[u8; 3]; 4]) -> T> Visitor for Around<'_, T, F> {
     #[inline(always)]
     fn visit(self, pixel: impl Fn(usize, usize) -> [u8; 3]) {
         for (to, &column) in self.line.iter_mut().zip(self.columns) {
-            let (x, y, corners) = corners(column, self.row, self.swapped, &pixel);
-            for c in 0..3 {
-                let [a, b, d, e] = corners.map(|pixel| i32::from(pixel[c]) - 128);
-                let row = |p: i32, q: i32| (ALONG as i32 - x.share) * p + x.share * q;
-                to[c] = (((DOWN - y.share) * row(a, b) + y.share * row(d, e) + ROUND) >> BITS) as u8;
-            }
-            to[3] = 0;
+            let (x, y) = if self.swapped { (self.row, column) } else { (column, self.row) };
+            let above = [pixel(x.first, y.first), pixel(x.second, y.first)];
+            let below = [pixel(x.first, y.second), pixel(x.second, y.second)];
+            *to = (self.make)(x, y, [above[0], above[1], below[0], below[1]]);
         }
     }
 }
 
-/// Collects four pixels in the order in which the vector kernels blend them: colour by colour, above left and right,
-/// below left and right.
-struct Gather<'a> {
-    columns: &'a [Share],
-    row: Share,
-    swapped: bool,
-    lanes: &'a mut [[u8; 16]],
+/// The definition, in the format's own colours.
+#[inline(always)]
+fn blended(x: Share, y: Share, corners: [[u8; 3]; 4]) -> [u8; 4] {
+    let mut sample = [0; 4];
+    for c in 0..3 {
+        let [a, b, d, e] = corners.map(|pixel| i32::from(pixel[c]) - 128);
+        let row = |p: i32, q: i32| (ALONG as i32 - x.share) * p + x.share * q;
+        sample[c] = (((DOWN - y.share) * row(a, b) + y.share * row(d, e) + ROUND) >> BITS) as u8;
+    }
+    sample
 }
 
-impl Visitor for Gather<'_> {
-    #[inline(always)]
-    fn visit(self, pixel: impl Fn(usize, usize) -> [u8; 3]) {
-        for (to, &column) in self.lanes.iter_mut().zip(self.columns) {
-            let (_, _, [a, b, c, d]) = corners(column, self.row, self.swapped, &pixel);
-            // One store of 16 bytes.
-            *to = [a[0], b[0], c[0], d[0], a[1], b[1], c[1], d[1], a[2], b[2], c[2], d[2], 0, 0, 0, 0];
-        }
-    }
+/// The order in which the vector kernels blend pixels: colour by colour.
+#[inline(always)]
+fn lane([a, b, c, d]: [[u8; 3]; 4]) -> [u8; 16] {
+    // One store of 16 bytes.
+    [a[0], b[0], c[0], d[0], a[1], b[1], c[1], d[1], a[2], b[2], c[2], d[2], 0, 0, 0, 0]
 }
 
 /// Both weights of a pair, for pixels of one stored row.

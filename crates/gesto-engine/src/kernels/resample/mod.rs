@@ -11,6 +11,8 @@ mod avx2;
 mod avx512;
 mod bilinear;
 mod emit;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod nearest;
 mod read;
 #[cfg(test)]
