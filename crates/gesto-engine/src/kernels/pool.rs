@@ -83,8 +83,11 @@ impl<const N: usize> Cell for U8<N> {
     }
 
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i].max(other.0[i])))
+    fn max(mut self, other: Self) -> Self {
+        for (a, b) in self.0.iter_mut().zip(&other.0) {
+            *a = (*a).max(*b);
+        }
+        self
     }
 }
 

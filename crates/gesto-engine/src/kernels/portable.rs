@@ -14,9 +14,13 @@ pub(super) const CELLS: usize = 4;
 struct Plain([f32; 16]);
 
 impl Plain {
+    // A loop, not `array::from_fn`: that one's closures are calls of their own in some builds, a hundred times slower.
     #[inline(always)]
-    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    fn zip(mut self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        for (a, b) in self.0.iter_mut().zip(&other.0) {
+            *a = f(*a, *b);
+        }
+        self
     }
 }
 
@@ -80,7 +84,7 @@ impl Vector for Plain {
     #[inline(always)]
     fn mul_add(a: Self, b: Self, c: Self) -> Self {
         // Not `f32::mul_add`: without a fused instruction that is a slow library call.
-        Self(std::array::from_fn(|i| a.0[i] * b.0[i] + c.0[i]))
+        Self::add(Self::mul(a, b), c)
     }
 
     #[inline(always)]
