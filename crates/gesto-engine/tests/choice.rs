@@ -1,5 +1,6 @@
 //! The tier chosen by itself is the fastest one that this machine has.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use gesto_engine::isa::Detected;
@@ -35,8 +36,10 @@ fn no_other_tier_is_measurably_faster_than_the_chosen_one() {
     let mut tiers = Vec::new();
     for isa in others {
         match Detected::get().missing(isa) {
-            Some(why) => println!("skipped: {isa} ({why})"),
-            None if Detected::get().is_emulated(isa) => println!("skipped: {isa} (software)"),
+            Some(why) => _ = writeln!(std::io::stderr(), "skipped: {isa} ({why})"),
+            None if Detected::get().is_emulated(isa) => {
+                _ = writeln!(std::io::stderr(), "skipped: {isa} (software)")
+            }
             None => tiers.push((isa, network(Some(isa)), Duration::MAX)),
         }
     }
