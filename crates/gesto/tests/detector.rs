@@ -1,6 +1,6 @@
 //! The detector's settings, models and batches. Small inputs: what the network finds is tested elsewhere.
 
-use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Frame, Model};
+use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Frame, Model, Rotation};
 
 const SHIPPED: &[u8] = include_bytes!("../../../models/multi-n.safetensors");
 
@@ -139,4 +139,46 @@ fn most_detections_are_the_best_ones() {
     assert!(all.hands.len() > 3);
     assert!(all.hands.is_sorted_by(|a, b| a.score >= b.score));
     assert_eq!(some.hands, all.hands[..3]);
+}
+
+#[test]
+fn a_turning_network_lies_as_the_frame_does() {
+    let noise: Vec<u8> = (0..96 * 40 * 3u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+    let frame = |width, height| Frame::rgb8(&noise[..(width * height * 3) as usize], width, height).unwrap();
+    let wide = frame(96, 40);
+    let frames = [
+        (wide, [32, 64]),
+        (frame(40, 96), [64, 32]),
+        (frame(40, 40), [64, 32]),
+        // What counts is the upright picture.
+        (wide.rotated(Rotation::Cw90), [64, 32]),
+        (wide.mirrored(true), [32, 64]),
+    ];
+    // Low enough for noise to show something.
+    let builder = || small().confidence_hand(0.001).confidence_body(0.001);
+    let mut turning = builder().turn(true).build().unwrap();
+    assert_eq!(turning.size(), (64, 32));
+    let alone = |frame: &Frame<'_>, [height, width]: [usize; 2]| {
+        builder().size(height, width).build().unwrap().detect(frame).unwrap()
+    };
+    let mut found = 0;
+    for (frame, size) in &frames {
+        let (got, want) = (turning.detect(frame).unwrap(), alone(frame, *size));
+        assert_eq!((got.hands, got.people), (want.hands.clone(), want.people.clone()));
+        assert_eq!(turning.size(), (size[0], size[1]));
+        found += want.hands.len() + want.people.len();
+    }
+    assert!(found > 0, "noise shows something");
+
+    let batch = turning.detect_batch(&frames.map(|(frame, _)| frame)).unwrap();
+    for ((frame, size), got) in frames.iter().zip(batch) {
+        let want = alone(frame, *size);
+        assert_eq!((got.hands, got.people), (want.hands, want.people));
+    }
+
+    // One that is as wide as it is tall has nothing to turn; a wide one turns for tall frames.
+    assert_eq!(builder().size(64, 64).turn(true).build().unwrap().size(), (64, 64));
+    let mut turning = builder().size(32, 64).turn(true).build().unwrap();
+    turning.detect(&frames[1].0).unwrap();
+    assert_eq!(turning.size(), (64, 32));
 }

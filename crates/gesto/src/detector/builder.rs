@@ -8,6 +8,7 @@ use gesto_engine::{HeadMode, Isa, Model, Options};
 use super::units::Pipeline;
 use super::units::cpu::{Cpu, Lane};
 use super::units::front::Front;
+use super::units::turning::Turning;
 use super::{Detector, HeadInfo, Network};
 use crate::detection::Label;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,6 +48,7 @@ pub struct DetectorBuilder {
     post_processing: Option<PostProcessing>,
     ort_library: Option<PathBuf>,
     tune: bool,
+    turn: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +79,7 @@ impl Default for DetectorBuilder {
             post_processing: None,
             ort_library: None,
             tune: false,
+            turn: false,
         }
     }
 }
@@ -86,6 +89,16 @@ impl DetectorBuilder {
     #[must_use]
     pub fn size(mut self, height: usize, width: usize) -> Self {
         (self.height, self.width) = (height, width);
+        self
+    }
+
+    /// Whether the network's input turns to lie as the frame does: a frame that is wider than tall gets the network of
+    /// swapped sides, 224 x 320 instead of 320 x 224, at the same cost. Letterboxed it then covers twice the pixels, and
+    /// smaller hands and people are found. What counts is the upright frame; a square one gets the size as given. The
+    /// network is planned twice, so building takes twice the time and memory. Default: no.
+    #[must_use]
+    pub fn turn(mut self, turn: bool) -> Self {
+        self.turn = turn;
         self
     }
 
@@ -240,12 +253,26 @@ impl DetectorBuilder {
         Ok(Detector { settings: self, network, heads, pipeline, unit, fallen_back })
     }
 
-    /// Plans `network` on `unit`; with it, what its heads find.
+    /// Plans `network` on `unit`, twice where it turns with the frame; with it, what its heads find.
     pub(super) fn pipeline(
         &self,
         unit: &Unit,
         network: &Network,
     ) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
+        let (given, heads) = self.fixed_pipeline(unit, network)?;
+        if !self.turn || self.height == self.width {
+            return Ok((given, heads));
+        }
+        let (turned, _) =
+            Self { height: self.width, width: self.height, ..self.clone() }.fixed_pipeline(unit, network)?;
+        if turned.size() == given.size() {
+            let message = "this ONNX file has one size, so the network's input cannot turn with the frame";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        Ok((Box::new(Turning::new(given, turned)), heads))
+    }
+
+    fn fixed_pipeline(&self, unit: &Unit, network: &Network) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         match (unit, network) {
             (Unit::Cpu, Network::Model(model)) => self.cpu(model),
             #[cfg(feature = "gpu")]

@@ -20,7 +20,8 @@ use crate::unit::Unit;
 use units::Pipeline;
 pub(crate) use units::cpu::Lane;
 
-/// Finds hands and people in frames. One size of network input, any size of frame.
+/// Finds hands and people in frames of any size; the network's input has one size, or two that lie across
+/// ([`DetectorBuilder::turn`]).
 #[derive(Debug)]
 pub struct Detector {
     settings: DetectorBuilder,
@@ -168,7 +169,7 @@ impl Detector {
         }
     }
 
-    /// Height and width of the network's input in pixels.
+    /// Height and width of the network's input in pixels; of the last frame's where it turns ([`DetectorBuilder::turn`]).
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
         self.pipeline.size()

@@ -28,6 +28,11 @@ pub(crate) struct Args {
     )]
     pub(crate) size: Size,
 
+    /// Turn the network input to lie as the picture does: swap the sides of --size for pictures that are wider than
+    /// tall (for taller ones, if --size is wide)
+    #[arg(long, help_heading = "Network")]
+    pub(crate) turn: bool,
+
     /// How the picture is fitted to the network input
     #[arg(long, value_enum, default_value_t, help_heading = "Network")]
     pub(crate) fit: FitArg,

@@ -68,6 +68,7 @@ pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
 fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
+        .turn(args.turn)
         .fit(args.fit.into())
         .confidence_hand(args.conf_hand)
         .confidence_body(args.conf_body)

@@ -42,6 +42,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HxW", default_value = "320x224", help_heading = "Network")]
     pub(crate) size: Size,
 
+    /// Turn the network input to lie as the picture does: swap the sides of --size for pictures that are wider than
+    /// tall (for taller ones, if --size is wide)
+    #[arg(long, help_heading = "Network")]
+    pub(crate) turn: bool,
+
     /// How pictures are fitted to the network input
     #[arg(long, value_enum, default_value_t, help_heading = "Network")]
     pub(crate) fit: FitArg,
@@ -52,7 +57,7 @@ pub(crate) struct Args {
     pub(crate) resize: Option<Resize>,
 
     /// Measure every way to resize that the unit has: how far pixels are from the exact ones, and average precision
-    #[arg(long, requires = "images", conflicts_with_all = ["resize", "report"], help_heading = "Network")]
+    #[arg(long, requires = "images", conflicts_with_all = ["resize", "report", "turn"], help_heading = "Network")]
     pub(crate) compare_resizes: bool,
 
     #[command(flatten)]
@@ -109,6 +114,7 @@ impl From<Task<'_>> for Args {
             people: owned(task.people),
             results: Vec::new(),
             size: task.size,
+            turn: false,
             fit: task.fit,
             resize: None,
             compare_resizes: false,

@@ -23,6 +23,8 @@ pub(super) struct Settings {
     images: String,
     model: String,
     size: String,
+    /// Whether the sides were swapped for pictures that lie across.
+    turn: bool,
     fit: &'static str,
     resize: &'static str,
     /// The unit that ran, and why it is not the one that was asked for.
@@ -97,6 +99,7 @@ pub(super) fn some_pictures(folder: &Path, truth: &Truth, count: usize) -> Vec<P
 pub(super) fn detector(args: &Args) -> gesto::Result<Detector> {
     let mut builder = Detector::builder()
         .size(args.size.height, args.size.width)
+        .turn(args.turn)
         .fit(args.fit.into())
         .confidence_hand(args.conf)
         .confidence_body(args.conf)
@@ -120,6 +123,7 @@ fn settings(args: &Args, folder: &Path, detector: &Detector) -> Settings {
         images: folder.display().to_string(),
         model: args.model.as_ref().map_or("embedded".to_owned(), |path| path.display().to_string()),
         size: args.size.to_string(),
+        turn: args.turn,
         fit: match fit {
             gesto::Fit::Stretch => "stretch",
             _ => "letterbox",

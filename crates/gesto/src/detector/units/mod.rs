@@ -10,6 +10,7 @@ mod gpu_maps;
 mod gpu_resize;
 #[cfg(feature = "ort")]
 pub(super) mod ort;
+pub(super) mod turning;
 
 use std::fmt;
 

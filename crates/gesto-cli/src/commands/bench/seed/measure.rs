@@ -109,7 +109,8 @@ impl Bench {
                 Ok((Unit::Cpu, best.ok().map(|token| token.isa())))
             }
             Place::Vectors => {
-                Ok((Unit::Cpu, Isa::ALL.into_iter().filter(|isa| !is_matrix_unit(*isa)).find(has)))
+                let best = "-amx-bf16".parse().and_then(|wish| detected.best(&wish));
+                Ok((Unit::Cpu, best.ok().map(|token| token.isa())))
             }
             Place::Gpu => {
                 let unit = Unit::Gpu(self.adapter.clone());
