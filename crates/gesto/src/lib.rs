@@ -56,3 +56,8 @@ pub use keypoint::{KEYPOINTS, Keypoint, KeypointName, SKELETON};
 pub use postprocess::PostProcessing;
 pub use preprocess::{Fit, Resize};
 pub use unit::Unit;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
