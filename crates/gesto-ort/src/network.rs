@@ -331,6 +331,13 @@ fn input_size(session: &Session, options: &Options) -> Result<(usize, usize)> {
     let wanted = options.size.unwrap_or((320, 224));
     let side = |side: i64, open: usize| usize::try_from(side).unwrap_or(open);
     let (height, width) = (side(height, wanted.0), side(width, wanted.1));
+    let resizes = || session.metadata().ok().is_some_and(|metadata| metadata.custom("placement").is_some());
+    if resizes() {
+        return refuse(format!(
+            "the model takes frames of {height} x {width} (height x width) and resizes them itself, for other programs; one \
+             exported without a resize runs here"
+        ));
+    }
     let fits = |side: usize| side > 0 && side.is_multiple_of(32);
     if !fits(height) || !fits(width) {
         return refuse(format!(

@@ -37,6 +37,17 @@ pub enum Adapter {
     Number(usize),
 }
 
+#[cfg(feature = "gpu")]
+impl From<&Adapter> for gesto_gpu::AdapterChoice {
+    fn from(adapter: &Adapter) -> Self {
+        match adapter {
+            Adapter::Best => Self::Best,
+            Adapter::Named(name) => Self::Named(name.clone()),
+            Adapter::Number(number) => Self::Number(*number),
+        }
+    }
+}
+
 /// A provider of ONNX Runtime: what that runtime hands the network to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

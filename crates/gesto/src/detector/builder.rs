@@ -19,7 +19,6 @@ use crate::postprocess::{HeadKind, HeadPlan, PostProcessing, Postprocessor};
 #[cfg(any(feature = "gpu", feature = "ort"))]
 use crate::preprocess::Preprocessor;
 use crate::preprocess::{Fit, Resize};
-#[cfg(feature = "gpu")]
 use crate::unit::Adapter;
 #[cfg(feature = "ort")]
 use crate::unit::Provider;
@@ -35,6 +34,7 @@ pub struct DetectorBuilder {
     threads: Option<usize>,
     fit: Fit,
     pub(super) resize: Option<Resize>,
+    resize_adapter: Adapter,
     pub(super) confidence_hand: f32,
     pub(super) confidence_body: f32,
     pub(super) iou_hand: f32,
@@ -66,6 +66,7 @@ impl Default for DetectorBuilder {
             threads: None,
             fit: Fit::Letterbox,
             resize: None,
+            resize_adapter: Adapter::Best,
             confidence_hand: 0.3,
             confidence_body: 0.5,
             iou_hand: 0.4,
@@ -120,6 +121,14 @@ impl DetectorBuilder {
     #[must_use]
     pub fn resize(mut self, resize: Resize) -> Self {
         self.resize = Some(resize);
+        self
+    }
+
+    /// The graphics processor that resizes for a network on the processor ([`Resize::GpuBilinear`],
+    /// [`Resize::GpuNearest`]). Default [`Adapter::Best`].
+    #[must_use]
+    pub fn resize_adapter(mut self, adapter: Adapter) -> Self {
+        self.resize_adapter = adapter;
         self
     }
 
@@ -387,7 +396,14 @@ impl DetectorBuilder {
             thresholds,
             strides: network.heads()[0].levels.iter().map(|level| level.stride).collect(),
             // The engine has bounded both sides.
-            front: Front::new(self.height as u32, self.width as u32, self.fit, resize, self.thread_count())?,
+            front: Front::new(
+                self.height as u32,
+                self.width as u32,
+                self.fit,
+                resize,
+                self.thread_count(),
+                &self.resize_adapter,
+            )?,
             postprocessor,
             network,
             mapping: None,
@@ -397,7 +413,7 @@ impl DetectorBuilder {
     #[cfg(feature = "gpu")]
     fn gpu(&self, adapter: &Adapter, model: &Model) -> Result<(Box<dyn Pipeline>, Vec<HeadInfo>)> {
         use super::units::gpu::{Gpu, IN_FLIGHT, Parts};
-        use gesto_gpu::{AdapterChoice, GpuNetwork, GpuOptions, Output, Timing};
+        use gesto_gpu::{GpuNetwork, GpuOptions, Output, Timing};
 
         let resize = self.resize_on(&Unit::Gpu(adapter.clone()))?;
         let (shader, processor) = match resize {
@@ -406,11 +422,7 @@ impl DetectorBuilder {
             other => (gesto_gpu::Resize::Bilinear, other),
         };
         let mut options = GpuOptions::default();
-        options.adapter = match adapter {
-            Adapter::Best => AdapterChoice::Best,
-            Adapter::Named(name) => AdapterChoice::Named(name.clone()),
-            Adapter::Number(number) => AdapterChoice::Number(*number),
-        };
+        options.adapter = adapter.into();
         options.tune = self.tune;
         options.in_flight = IN_FLIGHT;
         // One core copies a frame's rows about as fast as the bus takes them; more than four gain nothing.

@@ -10,6 +10,7 @@ use super::gpu_resize::GpuResize;
 use crate::error::Result;
 use crate::frame::Frame;
 use crate::preprocess::{Fit, Mapping, Preprocessor, Resize};
+use crate::unit::Adapter;
 
 /// Brings frames into a network.
 #[derive(Debug, Clone)]
@@ -55,6 +56,8 @@ impl Front {
             allow(unused_variables, reason = "only copies to a device need it")
         )]
         threads: usize,
+        #[cfg_attr(not(feature = "gpu"), allow(unused_variables, reason = "there is no device"))]
+        adapter: &Adapter,
     ) -> Result<Self> {
         let model = |layers| ResizeModel::new(layers, height as usize, width as usize);
         let way = match resize {
@@ -67,7 +70,7 @@ impl Front {
             Resize::TwoModels => Way::Model(model(Layers::Bilinear)),
             #[cfg(feature = "gpu")]
             Resize::GpuBilinear | Resize::GpuNearest => {
-                Way::Gpu(GpuResize::new(height, width, fit, resize, threads)?)
+                Way::Gpu(GpuResize::new(height, width, fit, resize, threads, adapter)?)
             }
             _ => Way::Pass(Preprocessor::new(height, width, fit, resize)?),
         };

@@ -8,8 +8,9 @@ use super::gpu::{shader_frame, view};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::preprocess::{Fit, Preprocessor, Resize};
+use crate::unit::Adapter;
 
-/// Resizes frames on the best adapter. Clones take turns on the device.
+/// Resizes frames on an adapter. Clones take turns on the device.
 #[derive(Debug, Clone)]
 pub(super) struct GpuResize {
     resizer: Arc<Mutex<GpuResizer>>,
@@ -19,12 +20,20 @@ pub(super) struct GpuResize {
 }
 
 impl GpuResize {
-    pub(super) fn new(height: u32, width: u32, fit: Fit, resize: Resize, threads: usize) -> Result<Self> {
+    pub(super) fn new(
+        height: u32,
+        width: u32,
+        fit: Fit,
+        resize: Resize,
+        threads: usize,
+        adapter: &Adapter,
+    ) -> Result<Self> {
         let (shader, processor) = match resize {
             Resize::GpuNearest => (gesto_gpu::Resize::Nearest, Resize::CpuNearest),
             _ => (gesto_gpu::Resize::Bilinear, Resize::CpuBilinear),
         };
         let mut options = GpuOptions::default();
+        options.adapter = adapter.into();
         options.copy_threads = threads.clamp(1, 4);
         let mut resizer = GpuResizer::new(height as usize, width as usize, &options).map_err(|error| {
             let error = Error::from(error);

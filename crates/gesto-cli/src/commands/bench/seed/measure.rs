@@ -88,7 +88,7 @@ impl Bench {
             .tune(self.tune)
             .threads(self.threads);
         if let Some(resize) = experiment.resize {
-            builder = builder.resize(resize);
+            builder = builder.resize(resize).resize_adapter(self.adapter.clone());
         }
         if let Some(post) = experiment.post {
             builder = builder.post_processing(post);
