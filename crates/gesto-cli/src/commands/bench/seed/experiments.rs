@@ -46,6 +46,8 @@ pub(super) enum Part {
     /// Both heads: best class, threshold, boxes, suppression, keypoints.
     PostProcessing,
     Nms,
+    /// Suppression alone, of a crowd's boxes.
+    NmsOfCrowd,
     /// From the frame in memory to the final detections.
     Everything,
 }
@@ -177,6 +179,7 @@ pub(super) fn experiments() -> Vec<Experiment> {
     for size in SIZES {
         list.at(13, size);
         list.add("NMS on the CPU, both heads", Place::Cpu, Part::Nms, Some(26_000.0));
+        list.add("NMS on the CPU, a crowd: one box an anchor point", Place::Cpu, Part::NmsOfCrowd, None);
     }
     for (size, seed) in SIZES.into_iter().zip([153.0, 197.0]) {
         list.at(14, size);

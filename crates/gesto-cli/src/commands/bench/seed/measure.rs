@@ -2,17 +2,22 @@
 
 use std::time::{Duration, Instant};
 
+use gesto::postprocess::nms::Nms;
 use gesto::unit::{Adapter, Provider};
 use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Resize, Timing, Unit};
 use gesto_engine::isa::{Detected, Wish};
 use gesto_engine::resample::layers::{Blocks, Layers, ResizeModel};
 use gesto_engine::{Network, Options};
 
+use super::crowd;
 use super::experiments::{Experiment, Part, Place};
 use crate::commands::bench::frame::CameraFrame;
 use crate::commands::bench::samples::Samples;
 use crate::unit;
 use crate::values::Size;
+
+/// As [`DetectorBuilder`] has it by default.
+const IOU_OF_PEOPLE: f32 = 0.3;
 
 /// What all experiments of a run share.
 pub(super) struct Bench {
@@ -65,6 +70,9 @@ impl Bench {
         if let Part::Layers(layers) = experiment.part {
             let samples = self.time_layers(layers, experiment.size, isa)?;
             return Ok(Figure { unit: name, outcome: Outcome::Measured(samples) });
+        }
+        if experiment.part == Part::NmsOfCrowd {
+            return Ok(Figure { unit: name, outcome: Outcome::Measured(self.time_crowd(experiment.size)?) });
         }
         let mut builder = self.builder(experiment).unit(unit);
         if let Some(isa) = isa {
@@ -162,6 +170,18 @@ impl Bench {
         Ok(times)
     }
 
+    /// Times suppression of a crowd's boxes with the default overlap of people.
+    fn time_crowd(&self, size: Size) -> anyhow::Result<Samples> {
+        let all = crowd::boxes(size);
+        let (mut nms, mut boxes) = (Nms::default(), Vec::with_capacity(all.len()));
+        self.repeat(|| {
+            boxes.clone_from(&all);
+            let started = Instant::now();
+            nms.suppress(&mut boxes, IOU_OF_PEOPLE, all.len());
+            Ok(started.elapsed())
+        })
+    }
+
     /// Times one part of the way, frame after frame, after a tenth as many to warm up.
     fn time(&self, mut detector: Detector, part: Part) -> anyhow::Result<Samples> {
         let frame = self.camera.frame()?;
@@ -214,7 +234,7 @@ fn of(part: Part, timing: &Timing) -> Duration {
         Part::Model => timing.model,
         Part::ResizeAndModel => timing.resize + timing.model,
         Part::PostProcessing => timing.decode + timing.nms,
-        Part::Nms => timing.nms,
+        Part::Nms | Part::NmsOfCrowd => timing.nms,
         Part::Everything => timing.total,
     }
 }

@@ -1,6 +1,7 @@
 //! `gesto bench seed`: every experiment of the seed on this machine, its figure beside ours.
 
 mod chart;
+mod crowd;
 mod experiments;
 mod measure;
 
