@@ -79,8 +79,11 @@ pub(crate) fn environment(library: &Library) -> Result<Environment> {
 /// One sentence on what is missing and how to get it.
 fn missing(path: &Path, why: &ort::LoadDynamicError) -> Error {
     let tried = match why {
+        ort::LoadDynamicError::Dlopen { .. } if path.is_file() => {
+            format!("{} cannot be loaded as ONNX Runtime's library", path.display())
+        }
         ort::LoadDynamicError::Dlopen { .. } => {
-            format!("ONNX Runtime's library cannot be loaded from {} ({why})", path.display())
+            format!("ONNX Runtime was not found (looked for {})", path.display())
         }
         other => format!("this library of ONNX Runtime will not do: {other}"),
     };

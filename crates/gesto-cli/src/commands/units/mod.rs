@@ -70,7 +70,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let width = |text: fn(&Entry) -> &str| entries.iter().map(|e| text(e).chars().count()).max().unwrap_or(0);
-    let (units, names) = (width(|e| &e.unit), width(|e| &e.name));
+    let [unit, name] = ["UNIT", "KERNELS, ADAPTER OR PROVIDER"];
+    let (units, names) = (width(|e| &e.unit).max(unit.len()), width(|e| &e.name).max(name.len()));
+    writeln!(out, "{unit:units$}  HAS  {name}")?;
     for entry in &entries {
         let Entry { unit, name, available, detail, .. } = entry;
         let there = if *available { "yes" } else { "no " };
