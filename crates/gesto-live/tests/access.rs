@@ -5,7 +5,7 @@
 mod support;
 
 use gesto_live::{Config, Server, Token};
-use support::{Running, TestBackend, next_text};
+use support::{Running, TestBackend, jpeg, next_text};
 
 const TOKEN: &str = "0123456789-abcdef";
 
@@ -46,6 +46,69 @@ async fn allowed_names_and_origins_are_let_in() {
         server.request("GET", "/v1/info", &[("Origin", "https://other.example")], b"").await.status,
         403
     );
+}
+
+#[tokio::test]
+async fn a_listed_page_can_read_what_it_asked_for() {
+    const APP: &str = "https://app.example";
+    let mut config = Config::loopback(0);
+    config.access.origins = vec![APP.to_owned()];
+    config.access.token = Some(Token::new(TOKEN).unwrap());
+    let server = Running::start(config).await;
+    let bearer = format!("Bearer {TOKEN}");
+
+    // The browser's question comes first, and without the token.
+    let ask = [
+        ("Origin", APP),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "authorization,content-type"),
+        ("Access-Control-Request-Private-Network", "true"),
+    ];
+    let answer = server.request("OPTIONS", "/v1/detect", &ask, b"").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, APP));
+    assert!(answer.header("access-control-allow-methods").contains("POST"));
+    let allowed = answer.header("access-control-allow-headers");
+    assert!(allowed.contains("authorization") && allowed.contains("content-type"), "{allowed}");
+    assert_eq!(answer.header("access-control-allow-private-network"), "true");
+
+    // Then the request; errors too have to be readable.
+    let picture = jpeg(32, 32);
+    for (method, path, body, token, status) in [
+        ("POST", "/v1/detect", &picture[..], bearer.as_str(), 200),
+        ("POST", "/v1/detect", &picture[..], "", 401),
+        ("GET", "/v1/info", b"", &bearer, 200),
+        ("GET", "/nothing", b"", &bearer, 404),
+        ("POST", "/v1/info", b"", &bearer, 405),
+    ] {
+        let headers = [("Origin", APP), ("Authorization", token), ("Content-Type", "image/jpeg")];
+        let answer = server.request(method, path, &headers, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+        assert_eq!(answer.header("access-control-allow-origin"), APP, "{method} {path}");
+        assert_eq!(answer.header("access-control-allow-credentials"), "", "{method} {path}");
+        assert!(answer.header("vary").contains("origin"), "{method} {path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), "cross-origin", "{method} {path}");
+    }
+
+    // Nobody else: neither a page that is not listed nor, beyond what it needs, the own one.
+    let other = [("Origin", "https://other.example"), ("Access-Control-Request-Method", "POST")];
+    let answer = server.request("OPTIONS", "/v1/detect", &other, b"").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, ""));
+    let own = format!("http://{}", server.address);
+    let headers = [("Origin", own.as_str()), ("Authorization", &bearer)];
+    let answer = server.request("GET", "/v1/info", &headers, b"").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, ""));
+    assert_eq!(answer.header("cross-origin-resource-policy"), "same-origin");
+    // Caches must not hand one origin's answer to another.
+    assert!(answer.header("vary").contains("origin"));
+}
+
+#[tokio::test]
+async fn without_listed_origins_there_is_no_preflight() {
+    let server = Running::start(Config::loopback(0)).await;
+    let own = format!("http://{}", server.address);
+    let ask = [("Origin", own.as_str()), ("Access-Control-Request-Method", "POST")];
+    let answer = server.request("OPTIONS", "/v1/detect", &ask, b"").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (405, ""));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! to point there (DNS rebinding). So the `Host` header has to be an address or a name that was allowed, and what a
 //! browser sends on behalf of another site is refused.
 
+mod cors;
 mod host;
 mod origin;
 mod token;
@@ -13,6 +14,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+pub(crate) use cors::cors;
 pub use token::{Token, TokenError};
 
 use crate::routes::ApiError;
@@ -42,8 +44,12 @@ pub(crate) async fn same_site(State(app): State<App>, request: Request, next: Ne
             "pages of this Origin may not use the server; its owner can allow them (--allow-origin)";
         return ApiError::new(StatusCode::FORBIDDEN, "origin", message).into_response();
     }
+    let listed = origin::of(headers).is_some_and(|origin| origin::is_listed(origin, access));
     let mut response = next.run(request).await;
     harden(response.headers_mut());
+    if listed {
+        response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    }
     response
 }
 
@@ -75,6 +81,9 @@ fn wants_page(request: &Request) -> bool {
         && accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
+/// Which pages may load an answer at all.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 fn harden(headers: &mut HeaderMap) {
     const FIXED: [(HeaderName, &str); 6] = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
@@ -82,7 +91,7 @@ fn harden(headers: &mut HeaderMap) {
         // Not `no-referrer`: with it a browser hides the Origin of the login's own form.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (RESOURCE_POLICY, "same-origin"),
         (HeaderName::from_static("permissions-policy"), "camera=(self), microphone=(), geolocation=()"),
     ];
     for (name, value) in FIXED {

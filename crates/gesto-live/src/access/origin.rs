@@ -7,13 +7,18 @@ use crate::config::Access;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
+/// The page that a request comes from, if it names exactly one.
+pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next()?.to_str().ok()?;
+    origins.next().is_none().then_some(origin)
+}
+
 /// Whether a request comes from the server's own page, from an allowed one, or from no page at all.
 pub(super) fn allowed(method: &Method, headers: &HeaderMap, host: &str, access: &Access) -> bool {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    if let Some(origin) = origins.next() {
+    if headers.contains_key(header::ORIGIN) {
         // Origin is on every WebSocket and every POST of a browser; WebSockets know no other guard.
-        let Ok(origin) = origin.to_str() else { return false };
-        return origins.next().is_none() && (is_own(origin, host) || is_listed(origin, access));
+        return of(headers).is_some_and(|origin| is_own(origin, host) || is_listed(origin, access));
     }
     // Without Origin it is no page's script; an <img> of a foreign page still says where it stands.
     match headers.get(FETCH_SITE).map(|site| site.as_bytes()) {
@@ -29,7 +34,8 @@ fn is_own(origin: &str, host: &str) -> bool {
     own.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
-fn is_listed(origin: &str, access: &Access) -> bool {
+/// Whether `origin` is one of `--allow-origin`.
+pub(super) fn is_listed(origin: &str, access: &Access) -> bool {
     access.origins.iter().any(|each| each.eq_ignore_ascii_case(origin))
 }
 

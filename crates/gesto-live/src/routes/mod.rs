@@ -47,7 +47,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(brief)
         .merge(page::router())
         .layer(from_fn_with_state(app.clone(), access::token));
-    Router::new()
+    let all = Router::new()
         // For load balancers and start scripts, which know no token; it tells nothing but that somebody is there.
         .route("/healthz", get(health::health))
         .route("/login", get(page::login_link).post(page::login))
@@ -55,8 +55,13 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::wrong_method)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
-        .layer(RequestBodyTimeoutLayer::new(limits.request))
-        .layer(from_fn_with_state(app.clone(), access::same_site))
+        .layer(RequestBodyTimeoutLayer::new(limits.request));
+    // Outside the token: a browser asks without it whether it may send it.
+    let all = match access::cors(&app.config.access) {
+        Some(cors) => all.layer(cors),
+        None => all,
+    };
+    all.layer(from_fn_with_state(app.clone(), access::same_site))
         .layer(CatchPanicLayer::custom(error::panicked))
         .with_state(app.clone())
 }
