@@ -164,6 +164,14 @@ async fn a_login_gives_a_cookie_that_scripts_and_other_sites_cannot_use() {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let wrong = server.request("POST", "/login", &form, b"token=wrong").await;
     assert_eq!((wrong.status, wrong.header("set-cookie")), (401, ""));
+    assert!(wrong.text().contains("That is not the token.") && wrong.text().contains("<form"));
+    assert!(!page.text().contains("That is not the token."), "nobody has tried yet");
+    // What the form is drawn with comes without the token; the page itself does not.
+    let links = page.text();
+    for (path, status) in [("/assets/index.css", 200), ("/icon.svg", 200), ("/assets/app.js", 401)] {
+        assert_eq!(server.get(path).await.status, status, "{path}");
+        assert_eq!(links.contains(&format!("href=\".{path}\"")), status == 200, "{path}");
+    }
     let body = format!("token={TOKEN}");
     for answer in [
         server.request("POST", "/login", &form, body.as_bytes()).await,

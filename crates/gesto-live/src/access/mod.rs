@@ -61,7 +61,7 @@ pub(crate) async fn token(State(app): State<App>, request: Request, next: Next) 
     }
     app.metrics.denied("token");
     if wants_page(&request) {
-        return crate::routes::login_page(StatusCode::UNAUTHORIZED).into_response();
+        return crate::routes::login_page(StatusCode::UNAUTHORIZED);
     }
     let message = "this server needs its token: Authorization: Bearer TOKEN";
     let mut response = ApiError::new(StatusCode::UNAUTHORIZED, "token", message).into_response();

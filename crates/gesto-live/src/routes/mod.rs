@@ -51,6 +51,7 @@ pub(crate) fn router(app: &App) -> Router {
         // For load balancers and start scripts, which know no token; it tells nothing but that somebody is there.
         .route("/healthz", get(health::health))
         .route("/login", get(page::login_link).post(page::login))
+        .merge(page::open_router())
         .merge(guarded)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::wrong_method)

@@ -36,18 +36,23 @@ static FILES: [File; 4] = [
 
 const LOGIN: &str = include_str!("login.html");
 
+/// Files that the login page needs, and so nobody needs a token for: they tell nothing but how pages look.
+const OPEN: [&str; 2] = ["/icon.svg", "/assets/index.css"];
+
+/// The page, for those who may use the server.
 pub(super) fn router() -> Router<App> {
-    FILES.iter().fold(Router::new(), |router, file| {
-        if file.path == "/" {
-            router.route("/", get(index))
-        } else {
-            router.route(file.path, get(move |headers: HeaderMap| async move { serve(file, &headers) }))
-        }
-    })
+    files(|path| !OPEN.contains(&path))
 }
 
-async fn index(headers: HeaderMap) -> Response {
-    serve(&FILES[0], &headers)
+/// The files of the login page, for everybody.
+pub(super) fn open_router() -> Router<App> {
+    files(|path| OPEN.contains(&path))
+}
+
+fn files(which: impl Fn(&str) -> bool) -> Router<App> {
+    FILES.iter().filter(|file| which(file.path)).fold(Router::new(), |router, file| {
+        router.route(file.path, get(move |headers: HeaderMap| async move { serve(file, &headers) }))
+    })
 }
 
 /// The file, or "not modified": a page of the version before never stays.
@@ -64,8 +69,14 @@ fn serve(file: &File, headers: &HeaderMap) -> Response {
 }
 
 /// The form that asks for the token.
-pub(crate) fn login_page(status: StatusCode) -> impl IntoResponse {
-    (status, Html(LOGIN))
+pub(crate) fn login_page(status: StatusCode) -> Response {
+    (status, Html(LOGIN)).into_response()
+}
+
+/// The form again, for who gave another token.
+fn wrong_token() -> Response {
+    let problem = "<p class=\"problem\" role=\"alert\">That is not the token.</p>";
+    (StatusCode::UNAUTHORIZED, Html(LOGIN.replacen("<!--problem-->", problem, 1))).into_response()
 }
 
 #[derive(Deserialize)]
@@ -77,7 +88,7 @@ pub(super) struct Login {
 pub(super) async fn login(State(app): State<App>, form: Result<Form<Login>, FormRejection>) -> Response {
     match form {
         Ok(Form(login)) => enter(&app, &login),
-        Err(_) => login_page(StatusCode::BAD_REQUEST).into_response(),
+        Err(_) => login_page(StatusCode::BAD_REQUEST),
     }
 }
 
@@ -88,7 +99,7 @@ pub(super) async fn login_link(
 ) -> Response {
     match query {
         Ok(Query(login)) => enter(&app, &login),
-        Err(_) => login_page(StatusCode::BAD_REQUEST).into_response(),
+        Err(_) => login_page(StatusCode::BAD_REQUEST),
     }
 }
 
@@ -97,7 +108,7 @@ fn enter(app: &App, login: &Login) -> Response {
     let Some(token) = &app.config.access.token else { return Redirect::to("./").into_response() };
     if !token.is(login.token.trim()) {
         app.metrics.denied("token");
-        return login_page(StatusCode::UNAUTHORIZED).into_response();
+        return wrong_token();
     }
     let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000", token.as_str());
     let Ok(cookie) = HeaderValue::from_str(&cookie) else {

@@ -158,6 +158,10 @@ describe("with a token", { timeout: 5 * PATIENCE }, () => {
       const { page, context } = await openPage(browser, server.url);
       await page.getByLabel("Token").fill("not-the-right-token");
       await page.getByRole("button").click();
+      await page.getByRole("alert").getByText("That is not the token.").waitFor();
+      // The form looks like the page: its style sheet is not behind the token.
+      const corner = await page.evaluate(() => getComputedStyle(document.querySelector("main")).borderRadius);
+      assert.equal(corner, "22px");
       await page.getByLabel("Token").fill(token);
       await page.getByRole("button").click();
       await page.locator("#status[data-state=live]").waitFor({ timeout: PATIENCE });
