@@ -1,6 +1,6 @@
 //! Who may connect, and how much each may ask for.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::access::Token;
@@ -83,13 +83,40 @@ impl Default for Limits {
     }
 }
 
+/// What a [`ConfigError`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigErrorKind {
+    /// The address can be reached from other machines, and nothing keeps strangers out.
+    Open,
+    /// One of [`Access::origins`] is no origin.
+    Origin,
+    /// One of [`Access::hosts`] is no host name.
+    Host,
+}
+
 /// Settings that contradict each other or are not safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(String);
+pub struct ConfigError {
+    kind: ConfigErrorKind,
+    sentence: String,
+}
+
+impl ConfigError {
+    fn new(kind: ConfigErrorKind, sentence: String) -> Self {
+        Self { kind, sentence }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> ConfigErrorKind {
+        self.kind
+    }
+}
 
 impl std::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentence)
     }
 }
 
@@ -112,24 +139,55 @@ impl Config {
     ///
     /// # Errors
     /// When the address can be reached from other machines and neither a token nor `insecure` is set, or an origin
-    /// is none.
+    /// or a host name is none.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !self.listen.ip().is_loopback() && self.access.token.is_none() && !self.access.insecure {
-            return Err(ConfigError(format!(
-                "{} can be reached from other machines: set a token, or say that it is meant to be open (insecure)",
-                self.listen.ip()
-            )));
+            let sentence =
+                format!("{} can be reached from other machines: it needs a token", self.listen.ip());
+            return Err(ConfigError::new(ConfigErrorKind::Open, sentence));
         }
         for origin in &self.access.origins {
-            let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-            if rest.is_none_or(|host| host.is_empty() || host.contains(['/', ' ', '*'])) {
-                return Err(ConfigError(format!(
-                    "`{origin}` is no origin; one looks like https://example.org:8443"
-                )));
+            if !is_origin(origin) {
+                let sentence = format!("`{origin}` is no origin; one looks like https://example.org:8443");
+                return Err(ConfigError::new(ConfigErrorKind::Origin, sentence));
+            }
+        }
+        for host in &self.access.hosts {
+            if !is_host_name(host) {
+                let sentence = format!(
+                    "`{host}` is no host name; one looks like camera.example.org, without scheme or port"
+                );
+                return Err(ConfigError::new(ConfigErrorKind::Host, sentence));
             }
         }
         Ok(())
     }
+}
+
+/// Scheme, host and perhaps a port, as a browser writes them.
+fn is_origin(text: &str) -> bool {
+    let Some(authority) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return false;
+    };
+    // An IPv6 address holds colons of its own.
+    let (host, port) = match authority.rfind(']') {
+        Some(end) => (&authority[..=end], authority[end + 1..].strip_prefix(':')),
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+    };
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host_is_sound = match bracketed {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => is_host_name(host),
+    };
+    let after_host = &authority[host.len()..];
+    host_is_sound && (after_host.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok()))
+}
+
+/// Labels of letters, digits, `-` and `_`, with dots between them.
+fn is_host_name(text: &str) -> bool {
+    text.split('.').all(|label| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    })
 }
 
 #[cfg(test)]
@@ -161,9 +219,34 @@ mod tests {
             ("https://", false),
             ("https://*.example.org", false),
             ("https://example.org/path", false),
+            ("http://[::1]:8080", true),
+            ("http://[::1", false),
+            ("http://[::1]8080", false),
+            ("http://example.org:", false),
+            ("http://example.org:99999", false),
         ] {
             config.access.origins = vec![origin.to_owned()];
             assert_eq!(config.check().is_ok(), good, "{origin}");
+        }
+    }
+
+    #[test]
+    fn host_names_are_host_names() {
+        let mut config = Config::loopback(0);
+        for (host, good) in [
+            ("camera.example.org", true),
+            ("build_host-2", true),
+            ("192.0.2.7", true),
+            ("", false),
+            ("http://camera", false),
+            ("bad host", false),
+            ("camera:7860", false),
+            ("camera..org", false),
+            ("*.example.org", false),
+        ] {
+            config.access.hosts = vec![host.to_owned()];
+            let kind = config.check().err().map(|error| error.kind());
+            assert_eq!(kind, (!good).then_some(ConfigErrorKind::Host), "{host}");
         }
     }
 }

@@ -19,6 +19,6 @@ mod state;
 pub mod wire;
 
 pub use access::{Token, TokenError};
-pub use config::{Access, Config, ConfigError, Limits};
+pub use config::{Access, Config, ConfigError, ConfigErrorKind, Limits};
 pub use server::{Server, StartError};
-pub use source::SourceConfig;
+pub use source::{SourceConfig, SourceState, SourceWatch};

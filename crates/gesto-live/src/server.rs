@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError};
 use crate::engine::{Backend, Policy, Queue, Workers};
 use crate::metrics::Metrics;
 use crate::places::{Place, Places};
-use crate::source::{self, Hub};
+use crate::source::{self, Hub, SourceWatch};
 use crate::state::{App, EVENT_BACKLOG, Shared, stopped};
 use crate::wire::{self, Greeting, Mode, StreamLimits};
 
@@ -116,6 +116,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Follows the server's own source; `None` without one.
+    #[must_use]
+    pub fn source(&self) -> Option<SourceWatch> {
+        self.app.source.as_ref().map(|hub| SourceWatch::new(hub.state.subscribe()))
     }
 
     /// Serves until `until` is done, then ends in order: no new connections, streams are told, requests that have

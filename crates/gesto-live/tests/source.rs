@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use gesto_live::engine::{Backend, Detect};
 use gesto_live::settings::{Network, Settings};
 use gesto_live::wire::{Choices, ClientMessage};
-use gesto_live::{Config, SourceConfig};
+use gesto_live::{Config, Server, SourceConfig, SourceState};
 use gesto_media::source::Input;
 use support::{PICTURE, Running, TestBackend, Ws, close_code, frame, head, next_binary, next_text, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -154,6 +154,27 @@ async fn a_source_that_is_gone_is_told_and_tried_again() {
     state(&mut ws, "playing").await;
     assert_eq!(support::head(&next_binary(&mut ws).await).0, PICTURE);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn whoever_starts_the_server_hears_what_the_source_does() {
+    let mut config = Config::loopback(0);
+    let missing = PathBuf::from("/no/such/clip.gif");
+    config.source = Some(SourceConfig { input: Input::File(missing), mirrored: false });
+    let backend = std::sync::Arc::new(TestBackend::new(Duration::ZERO));
+    let server = Server::bind(config, backend).await.unwrap();
+    let mut watch = server.source().unwrap();
+    let reason = loop {
+        match tokio::time::timeout(Duration::from_secs(10), watch.next()).await.unwrap() {
+            Some(SourceState::Connecting) => {}
+            Some(SourceState::Lost(reason)) => break reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(reason.contains("/no/such/clip.gif"), "{reason}");
+    server.run(std::future::ready(())).await;
+    let without = Server::bind(Config::loopback(0), std::sync::Arc::new(TestBackend::new(Duration::ZERO)));
+    assert!(without.await.unwrap().source().is_none());
 }
 
 /// A unit that fails on every frame, as a lost graphics processor does.

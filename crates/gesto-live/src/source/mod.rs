@@ -5,11 +5,13 @@
 mod hub;
 mod publisher;
 mod reader;
+mod watch;
 
 use gesto_media::source::Input;
 
 pub(crate) use hub::Hub;
 pub(crate) use reader::{Handle, start};
+pub use watch::{SourceState, SourceWatch};
 
 /// Which source, and how it is shown.
 #[derive(Debug, Clone)]
