@@ -27,6 +27,41 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Arrived {
+    from: &'static str,
+}
+
+/// Where a frame came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client's stream.
+    Stream,
+    /// A request for detection.
+    Request,
+    /// The server's own source.
+    Source,
+}
+
+impl Origin {
+    const ALL: [Self; 3] = [Self::Stream, Self::Request, Self::Source];
+
+    fn label(self) -> Arrived {
+        let from = match self {
+            Self::Stream => "stream",
+            Self::Request => "request",
+            Self::Source => "source",
+        };
+        Arrived { from }
+    }
+}
+
+/// Why a request or connection is turned away, as [`Metrics::denied`] is told.
+const DENIALS: [&str; 6] = ["host", "origin", "token", "connections", "streams", "requests"];
+/// Results that a client does not read.
+const SLOW_CLIENT: &str = "slow_client";
+const STAGES: [&str; 7] = ["queue", "unpack", "resize", "model", "decode", "nms", "total"];
+
 /// All metrics of one server.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -35,8 +70,8 @@ pub(crate) struct Metrics {
     stages: Family<Stage, Histogram, fn() -> Histogram>,
     /// Frames that could not be read or that the server failed on.
     pub(crate) refused: Counter,
-    /// From a frame's arrival to the moment its result was handed to the operating system.
-    latency: Histogram,
+    /// From a frame's arrival to the moment its result was handed on.
+    latency: Family<Arrived, Histogram, fn() -> Histogram>,
     /// Requests for detection that are read, wait or are worked on.
     pub(crate) requests: Gauge<i64, AtomicI64>,
     /// Open streams.
@@ -56,28 +91,37 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("gesto");
         let (frames, refused) = (Counter::default(), Counter::default());
-        let (drops, denied) = (Family::default(), Family::default());
+        let (drops, denied): (Family<Reason, Counter>, Family<Reason, Counter>) = Default::default();
         let stages: Family<Stage, Histogram, fn() -> Histogram> = Family::new_with_constructor(histogram);
-        let latency = histogram();
+        let latency: Family<Arrived, Histogram, fn() -> Histogram> = Family::new_with_constructor(histogram);
+        // A series that first appears with its first event has no rate at that moment: all start at zero.
+        for reason in DropReason::ALL.map(DropReason::name).into_iter().chain([SLOW_CLIENT]) {
+            drop(drops.get_or_create(&Reason { reason }));
+        }
+        for reason in DENIALS {
+            drop(denied.get_or_create(&Reason { reason }));
+        }
+        for stage in STAGES {
+            drop(stages.get_or_create(&Stage { stage }));
+        }
+        for origin in Origin::ALL {
+            drop(latency.get_or_create(&origin.label()));
+        }
         let (requests, streams, connections, memory): (Gauge, Gauge, Gauge, Gauge) = Default::default();
         registry.register("frames", "Frames looked at", frames.clone());
-        registry.register("dropped_frames", "Frames dropped, by reason", Family::clone(&drops));
+        registry.register("dropped_frames", "Frames dropped, by reason", drops.clone());
         registry.register("refused_frames", "Frames that could not be read", refused.clone());
         registry.register_with_unit("stage", "Time of each stage of a frame", Unit::Seconds, stages.clone());
         registry.register_with_unit(
             "latency",
-            "From a stream's frame received to its result sent",
+            "From a frame received to its result sent, by where it came from",
             Unit::Seconds,
             latency.clone(),
         );
         registry.register("requests", "Requests for detection under way", requests.clone());
         registry.register("streams", "Open streams", streams.clone());
         registry.register("connections", "Open connections", connections.clone());
-        registry.register(
-            "denied",
-            "Requests and connections turned away, by reason",
-            Family::clone(&denied),
-        );
+        registry.register("denied", "Requests and connections turned away, by reason", denied.clone());
         registry.register_with_unit(
             "resident_memory",
             "Resident memory of the process",
@@ -99,19 +143,15 @@ impl Metrics {
         }
     }
 
-    /// One frame was looked at.
+    /// One frame was looked at. A stage of no time at all happened within another (a fused resize, a unit that makes
+    /// boxes itself) or elsewhere (a request's picture is unpacked before its turn): it is no sample.
     pub(crate) fn frame(&self, queue: Duration, unpack: Duration, timing: &Timing) {
         self.frames.inc();
-        for (stage, time) in [
-            ("queue", queue),
-            ("unpack", unpack),
-            ("resize", timing.resize),
-            ("model", timing.model),
-            ("decode", timing.decode),
-            ("nms", timing.nms),
-            ("total", timing.total),
-        ] {
-            self.stages.get_or_create(&Stage { stage }).observe(time.as_secs_f64());
+        let Timing { resize, model, decode, nms, total } = *timing;
+        for (stage, time) in STAGES.into_iter().zip([queue, unpack, resize, model, decode, nms, total]) {
+            if !time.is_zero() {
+                self.stages.get_or_create(&Stage { stage }).observe(time.as_secs_f64());
+            }
         }
     }
 
@@ -122,16 +162,18 @@ impl Metrics {
 
     /// A result was dropped because its client does not read.
     pub(crate) fn dropped_for_slow_client(&self, count: u64) {
-        self.drops.get_or_create(&Reason { reason: "slow_client" }).inc_by(count);
+        self.drops.get_or_create(&Reason { reason: SLOW_CLIENT }).inc_by(count);
     }
 
-    /// A stream's result was sent this long after its frame came.
-    pub(crate) fn sent_after(&self, latency: Duration) {
-        self.latency.observe(latency.as_secs_f64());
+    /// A result was handed on this long after its frame came: to the operating system for a stream, to the connection
+    /// for a request, to the viewers for the source.
+    pub(crate) fn sent_after(&self, origin: Origin, latency: Duration) {
+        self.latency.get_or_create(&origin.label()).observe(latency.as_secs_f64());
     }
 
-    /// A request or connection was turned away.
+    /// A request or connection was turned away, for one of [`DENIALS`].
     pub(crate) fn denied(&self, reason: &'static str) {
+        debug_assert!(DENIALS.contains(&reason), "{reason} has no series that starts at zero");
         self.denied.get_or_create(&Reason { reason }).inc();
     }
 

@@ -172,7 +172,7 @@ async fn metrics_count_frames_and_time_every_stage() {
         "gesto_stage_seconds_count{stage=\"model\"} 3",
         "gesto_stage_seconds_count{stage=\"queue\"} 3",
         "gesto_stage_seconds_bucket{le=\"+Inf\",stage=\"nms\"} 3",
-        "gesto_latency_seconds_count 3",
+        "gesto_latency_seconds_count{from=\"stream\"} 3",
         "# EOF",
     ] {
         assert!(text.contains(line), "{line} in\n{text}");

@@ -153,12 +153,43 @@ async fn the_text_is_open_metrics_and_tells_what_happened() {
     };
     assert_eq!(value("gesto_frames", "gesto_frames_total", ""), 6.0);
     assert_eq!(value("gesto_refused_frames", "gesto_refused_frames_total", ""), 1.0);
-    assert_eq!(value("gesto_latency_seconds", "gesto_latency_seconds_count", ""), 5.0);
+    for (from, count) in [("stream", 5.0), ("request", 1.0), ("source", 0.0)] {
+        assert_eq!(value("gesto_latency_seconds", "gesto_latency_seconds_count", from), count, "{from}");
+    }
     assert_eq!(value("gesto_denied", "gesto_denied_total", "origin"), 1.0);
     assert_eq!(value("gesto_streams", "gesto_streams", ""), 1.0);
     assert!(value("gesto_connections", "gesto_connections", "") >= 1.0);
     assert!(value("gesto_resident_memory_bytes", "gesto_resident_memory_bytes", "") > 1e6);
-    for stage in ["queue", "unpack", "resize", "model", "decode", "nms", "total"] {
-        assert_eq!(value("gesto_stage_seconds", "gesto_stage_seconds_count", stage), 6.0, "{stage}");
+    // The test's detector resizes within its model; the request's picture was unpacked before its turn.
+    for (stage, count) in [
+        ("queue", 6.0),
+        ("unpack", 5.0),
+        ("resize", 0.0),
+        ("model", 6.0),
+        ("decode", 6.0),
+        ("nms", 6.0),
+        ("total", 6.0),
+    ] {
+        assert_eq!(value("gesto_stage_seconds", "gesto_stage_seconds_count", stage), count, "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn every_series_is_there_before_its_first_event() {
+    let server = Running::start(Config::loopback(0)).await;
+    let text = server.get("/metrics").await.text();
+    parse(&text);
+    for series in [
+        "gesto_dropped_frames_total{reason=\"newer\"} 0",
+        "gesto_dropped_frames_total{reason=\"rate\"} 0",
+        "gesto_dropped_frames_total{reason=\"busy\"} 0",
+        "gesto_dropped_frames_total{reason=\"slow_client\"} 0",
+        "gesto_denied_total{reason=\"token\"} 0",
+        "gesto_denied_total{reason=\"connections\"} 0",
+        "gesto_latency_seconds_count{from=\"stream\"} 0",
+        "gesto_latency_seconds_count{from=\"source\"} 0",
+        "gesto_stage_seconds_count{stage=\"resize\"} 0",
+    ] {
+        assert!(text.contains(series), "{series} in\n{text}");
     }
 }

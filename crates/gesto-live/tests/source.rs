@@ -62,6 +62,7 @@ async fn every_viewer_sees_the_newest_picture_with_its_result() {
             shown(ws, id).await;
         }
     }
+    assert!(server.metric("gesto_latency_seconds_count{from=\"source\"}").await >= 6.0);
 }
 
 #[tokio::test]

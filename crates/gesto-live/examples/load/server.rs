@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use crate::Failure;
 
 /// The goal on one client is a bucket of the server's histogram, so the histogram answers it exactly.
-const GOAL_BUCKET: &str = "gesto_latency_seconds_bucket{le=\"0.008\"} ";
-const ALL: &str = "gesto_latency_seconds_count ";
+const GOAL_BUCKET: &str = "gesto_latency_seconds_bucket{le=\"0.008\",from=\"stream\"} ";
+const ALL: &str = "gesto_latency_seconds_count{from=\"stream\"} ";
 const MEMORY: &str = "gesto_resident_memory_bytes ";
 
 /// The server under load; ends with this value when it was started here.

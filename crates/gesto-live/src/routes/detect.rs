@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::error::ApiError;
 use super::events::{self, Seen};
 use crate::engine::{Answer, Job, Payload, Reply, Submitted};
+use crate::metrics::Origin;
 use crate::places::Place;
 use crate::settings::Change;
 use crate::state::App;
@@ -83,6 +84,8 @@ pub(super) async fn detect(
         return Err(busy());
     };
     let body = body(&app, request).await?;
+    // A client that sends slowly waits for itself.
+    let received = Instant::now();
     // Pixels are many times the bytes that they come from, so they are made when their turn is near.
     let Ok(_unpacked) = app.unpacked.acquire().await else { return Err(busy()) };
     let picture = unpack(&app, body).await?;
@@ -99,7 +102,9 @@ pub(super) async fn detect(
         return Err(busy());
     }
     // Only a server that shuts down forgets a job.
-    answer.await.map_err(|_| busy())?.map(Json)
+    let line = answer.await.map_err(|_| busy())??;
+    app.metrics.sent_after(Origin::Request, received.elapsed());
+    Ok(Json(line))
 }
 
 /// The picture's bytes: the body itself, or the first file of a form.

@@ -9,6 +9,7 @@ use gesto_media::Picture;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::hub::{Hub, Shown};
+use crate::metrics::Origin;
 use crate::routes::events;
 use crate::state::App;
 use crate::wire::{self, Outcome, StreamTiming};
@@ -54,6 +55,7 @@ impl Publisher {
                     detections: &finished.detections,
                 });
                 show(&hub, &finished, began);
+                app.metrics.sent_after(Origin::Source, finished.received.elapsed());
                 // The reader may be gone; then nobody needs the memory.
                 let _ = back.send(finished.picture);
             }

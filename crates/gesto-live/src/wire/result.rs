@@ -24,6 +24,8 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    pub(crate) const ALL: [Self; 3] = [Self::Newer, Self::Rate, Self::Busy];
+
     fn code(self) -> u8 {
         match self {
             Self::Newer => 1,

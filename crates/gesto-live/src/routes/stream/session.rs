@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use super::rate::{Rate, Verdict};
 use super::socket::{End, Socket, Woke};
 use crate::engine::{Answer, Job, LaneId, Payload, Policy, Reply, Submitted};
+use crate::metrics::Origin;
 use crate::routes::events::{self, Seen};
 use crate::settings::Settings;
 use crate::state::{App, stopped};
@@ -92,7 +93,7 @@ impl Session<'_> {
                 Some(ready) = answers.recv() => {
                     socket.send_binary(ready.message).await?;
                     if let Some(received) = ready.received {
-                        self.app.metrics.sent_after(received.elapsed());
+                        self.app.metrics.sent_after(Origin::Stream, received.elapsed());
                     }
                 }
                 woke = socket.next() => match woke? {
