@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod change;
 mod config;
 pub mod engine;
 mod metrics;

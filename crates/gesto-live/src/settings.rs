@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::change::quoted;
 use crate::wire::Choices;
 
 /// All settings of a stream.
@@ -54,8 +55,7 @@ impl Default for Thresholds {
 }
 
 /// A change of some settings; what is absent stays.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     /// Height and width of the network's input.
     pub size: Option<[u32; 2]>,
@@ -122,7 +122,7 @@ impl Settings {
         for (name, value, place) in fractions {
             let Some(value) = value else { continue };
             if !(0.0..=1.0).contains(&value) {
-                return Err(format!("{name} lies between 0 and 1"));
+                return Err(format!("{name} lies between 0 and 1, and {value} does not"));
             }
             *place = value;
         }
@@ -133,6 +133,12 @@ impl Settings {
         }
         Ok(new)
     }
+}
+
+/// What there is instead.
+fn listed(offered: &[String]) -> String {
+    let verb = if offered.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", offered.join(", "))
 }
 
 /// `value`, if it is one of `offered`; the error names the reason for one that is known and missing.
@@ -146,9 +152,8 @@ fn pick(
         return Ok(value);
     }
     Err(match missing.and_then(|missing| missing.get_key_value(&value)) {
-        Some((known, reason)) => format!("{name} {known} is not to be had here: {reason}"),
-        // `value` is a stranger's text of any length: it is not repeated.
-        None => format!("this {name} is not offered; {} are", offered.join(", ")),
+        Some((known, reason)) => format!("{name} {known} is not available on this machine: {reason}"),
+        None => format!("{name} {} is not offered; {}", quoted(&value), listed(offered)),
     })
 }
 
@@ -212,15 +217,21 @@ mod tests {
         for (change, says) in [
             (Change { size: Some([4096, 4096]), ..Change::default() }, "not offered"),
             (Change { fit: Some("x".repeat(1 << 20)), ..Change::default() }, "letterbox, stretch"),
-            (Change { unit: Some("npu".into()), ..Change::default() }, "cpu, gpu are"),
+            (
+                Change { unit: Some("npu".into()), ..Change::default() },
+                "unit `npu` is not offered; cpu, gpu are",
+            ),
             (
                 Change { unit: Some("ort:cuda".into()), ..Change::default() },
-                "to be had here: there is no driver",
+                "not available on this machine: there is no driver",
             ),
-            (Change { resize: Some("shader".into()), ..Change::default() }, "to be had here: it needs a gpu"),
+            (
+                Change { resize: Some("shader".into()), ..Change::default() },
+                "not available on this machine: it needs a gpu",
+            ),
             (Change { resize: Some("none".into()), ..Change::default() }, "bilinear, area are"),
-            (Change { conf_hand: Some(f32::NAN), ..Change::default() }, "between 0 and 1"),
-            (Change { iou_body: Some(-0.1), ..Change::default() }, "between 0 and 1"),
+            (Change { conf_hand: Some(f32::NAN), ..Change::default() }, "between 0 and 1, and NaN does not"),
+            (Change { iou_body: Some(-0.1), ..Change::default() }, "between 0 and 1, and -0.1 does not"),
             (Change { hands: Some(false), body: Some(false), ..Change::default() }, "has to stay on"),
         ] {
             let error = settings().with(change, &choices()).unwrap_err();

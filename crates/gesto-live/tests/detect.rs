@@ -26,9 +26,13 @@ async fn a_picture_comes_back_as_its_line() {
     form.extend(&picture);
     form.extend(format!("\r\n--{boundary}--\r\n").as_bytes());
     let multipart = format!("multipart/form-data; boundary={boundary}");
-    for (kind, body) in
-        [("image/jpeg", &picture), ("application/octet-stream", &picture), (&multipart, &form)]
-    {
+    // `curl --data-binary @photo.jpg` says that it sends a form.
+    for (kind, body) in [
+        ("image/jpeg", &picture),
+        ("application/octet-stream", &picture),
+        ("application/x-www-form-urlencoded", &picture),
+        (&multipart, &form),
+    ] {
         let answer = server.request("POST", "/v1/detect", &[("Content-Type", kind)], body).await;
         assert_eq!(answer.status, 200, "{kind}: {}", answer.text());
         let line = answer.json();
@@ -36,7 +40,29 @@ async fn a_picture_comes_back_as_its_line() {
         assert_eq!(line["hands"][0]["gesture"], "like");
         assert_eq!(line["timestamp_ms"], serde_json::Value::Null);
     }
-    assert_eq!(server.metric("gesto_frames_total").await, 3.0);
+    assert_eq!(server.metric("gesto_frames_total").await, 4.0);
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_query_names_itself() {
+    let server = Running::start(Config::loopback(0)).await;
+    for (path, says) in [
+        ("/v1/detect?nonsense=1", "no setting `nonsense`"),
+        ("/v1/detect?size=big", "HEIGHTxWIDTH, such as 320x224, not `big`"),
+        ("/v1/detect?hands=maybe", "hands is true or false, not `maybe`"),
+        ("/v1/detect?mirrored=1", "mirrored is true or false, not `1`"),
+        ("/v1/detect?conf_hand=half", "conf_hand is a number between 0 and 1, not `half`"),
+        ("/v1/detect?unit=npu", "unit `npu` is not offered; cpu is"),
+        ("/v1/detect?fit=a&fit=b", "says `fit` twice"),
+    ] {
+        let answer = server.request("POST", path, &JPEG, &jpeg(16, 16)).await;
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(answer.status == 400 && message.contains(says), "{path}: {message}");
+    }
+    let answer = server.get("/v1/events?nonsense=1").await;
+    assert!(answer.text().contains("takes `source` alone, not `nonsense`"), "{}", answer.text());
+    let answer = server.get("/v1/stream").await;
+    assert!(answer.text().contains("speaks WebSocket"), "{}", answer.text());
 }
 
 #[tokio::test]
@@ -58,7 +84,7 @@ async fn every_mistake_is_one_sentence() {
         ("/v1/detect", "image/jpeg", &large[..], 413),
         ("/v1/detect", "image/jpeg", &bomb[..], 413),
         ("/v1/detect", "image/jpeg", &[0; 300_000][..], 413),
-        ("/v1/detect", "text/html", &good[..], 415),
+        ("/v1/detect", "text/html", &b"<p>not a picture</p>"[..], 415),
         ("/v1/detect", "multipart/form-data", &good[..], 400),
         ("/v1/detect", "multipart/form-data; boundary=x", &b"--x--\r\n"[..], 400),
         ("/v1/detect?size=63x64", "image/jpeg", &good[..], 400),

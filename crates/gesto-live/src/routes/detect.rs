@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::multipart::{Multipart, MultipartError};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, FromRequest, Query, Request, State};
+use axum::extract::multipart::Multipart;
+use axum::extract::{Extension, FromRequest, Request, State};
 use axum::http::{StatusCode, header};
 use gesto::record::Line;
 use gesto::{Orientation, Rotation};
 use gesto_media::Picture;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::error::ApiError;
 use super::events::{self, Seen};
+use super::query::{self, Pairs};
+use crate::change::Given;
 use crate::engine::{Answer, Job, Payload, Reply, Submitted};
 use crate::metrics::Origin;
 use crate::places::Place;
@@ -25,56 +25,30 @@ use crate::state::App;
 use crate::wire::DropReason;
 
 /// The query: every setting of a stream, and mirroring.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Options {
-    size: Option<String>,
-    fit: Option<String>,
-    resize: Option<String>,
-    unit: Option<String>,
-    hands: Option<bool>,
-    body: Option<bool>,
-    conf_hand: Option<f32>,
-    conf_body: Option<f32>,
-    iou_hand: Option<f32>,
-    iou_body: Option<f32>,
-    mirrored: bool,
-}
-
-impl Options {
-    fn change(self) -> Result<Change, ApiError> {
-        let size = self.size.map(|text| {
-            let sides = text.split_once('x').and_then(|(h, w)| Some([h.parse().ok()?, w.parse().ok()?]));
-            sides.ok_or_else(|| ApiError::bad("settings", "size is HEIGHTxWIDTH, such as 320x224"))
-        });
-        Ok(Change {
-            size: size.transpose()?,
-            fit: self.fit,
-            resize: self.resize,
-            unit: self.unit,
-            hands: self.hands,
-            body: self.body,
-            conf_hand: self.conf_hand,
-            conf_body: self.conf_body,
-            iou_hand: self.iou_hand,
-            iou_body: self.iou_body,
-        })
+fn options(query: Pairs) -> Result<(Change, bool), ApiError> {
+    let (mut change, mut mirrored) = (Change::default(), false);
+    for (name, value) in query::pairs(query)? {
+        let given = Given::Text(&value);
+        let read = match name.as_str() {
+            "mirrored" => given.flag(&name).map(|flag| mirrored = flag),
+            name => change.set(name, given),
+        };
+        read.map_err(|sentence| ApiError::bad("settings", sentence))?;
     }
+    Ok((change, mirrored))
 }
 
 pub(super) async fn detect(
     State(app): State<App>,
     Extension(connection): Extension<Arc<Place>>,
-    options: Result<Query<Options>, QueryRejection>,
+    query: Pairs,
     request: Request,
 ) -> Result<Json<Line>, ApiError> {
-    let received = Instant::now();
-    let Query(options) = options.map_err(|error| ApiError::bad("settings", error.body_text()))?;
-    let mirrored = options.mirrored;
+    let (change, mirrored) = options(query)?;
     let settings = app
         .backend
         .defaults()
-        .with(options.change()?, &app.greeting.choices)
+        .with(change, &app.greeting.choices)
         .map_err(|sentence| ApiError::bad("settings", sentence))?;
     let busy =
         || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many requests wait for their turn");
@@ -107,33 +81,16 @@ pub(super) async fn detect(
     Ok(Json(line))
 }
 
-/// The picture's bytes: the body itself, or the first file of a form.
+/// The picture's bytes: the first file of a form, or the body itself. What the body is, its bytes tell: programs that
+/// send files name all kinds of types (`curl --data-binary` names a form's).
 async fn body(app: &App, request: Request) -> Result<Bytes, ApiError> {
     let kind =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let bytes = match kind.as_str() {
-        "multipart/form-data" => {
-            let mut form = Multipart::from_request(request, app)
-                .await
-                .map_err(|error| ApiError::new(error.status(), "form", error.body_text()))?;
-            let of_form = |error: MultipartError| ApiError::new(error.status(), "form", error.body_text());
-            loop {
-                let Some(field) = form.next_field().await.map_err(of_form)? else {
-                    return Err(ApiError::bad("form", "the form has no field `image` with a picture"));
-                };
-                if field.name() == Some("image") {
-                    break field.bytes().await.map_err(of_form)?;
-                }
-            }
-        }
-        "" | "application/octet-stream" => raw(app, request).await?,
-        kind if kind.starts_with("image/") => raw(app, request).await?,
-        _ => {
-            let message =
-                "send the picture itself (image/jpeg, image/png, ...) or a form (multipart/form-data)";
-            return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media", message));
-        }
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let bytes = if kind.eq_ignore_ascii_case("multipart/form-data") {
+        of_form(app, request).await?
+    } else {
+        raw(app, request).await?
     };
     if bytes.is_empty() {
         return Err(ApiError::bad("picture", "the body is empty; it should be a picture"));
@@ -141,26 +98,43 @@ async fn body(app: &App, request: Request) -> Result<Bytes, ApiError> {
     Ok(bytes)
 }
 
-async fn raw(app: &App, request: Request) -> Result<Bytes, ApiError> {
-    let most = app.config.limits.body_bytes;
-    let too_large = || {
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body",
-            format!("a body of more than {most} bytes is not taken"),
-        )
+/// The field `image`.
+async fn of_form(app: &App, request: Request) -> Result<Bytes, ApiError> {
+    let unreadable = |status: StatusCode| {
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return too_large(app);
+        }
+        let message = "the form cannot be read: it is no multipart/form-data, or it did not arrive whole";
+        ApiError::new(status, "form", message)
     };
+    let mut form = Multipart::from_request(request, app).await.map_err(|error| unreadable(error.status()))?;
+    loop {
+        let Some(field) = form.next_field().await.map_err(|error| unreadable(error.status()))? else {
+            return Err(ApiError::bad("form", "the form has no field `image` with a picture"));
+        };
+        if field.name() == Some("image") {
+            return field.bytes().await.map_err(|error| unreadable(error.status()));
+        }
+    }
+}
+
+fn too_large(app: &App) -> ApiError {
+    let message = format!("a body of more than {} bytes is not taken", app.config.limits.body_bytes);
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body", message)
+}
+
+async fn raw(app: &App, request: Request) -> Result<Bytes, ApiError> {
     // Said before it is sent: not even waited for.
     let stated = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if stated.is_some_and(|stated| stated > most as u64) {
-        return Err(too_large());
+    if stated.is_some_and(|stated| stated > app.config.limits.body_bytes as u64) {
+        return Err(too_large(app));
     }
     Bytes::from_request(request, app).await.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-        status => ApiError::new(status, "body", error.body_text()),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(app),
+        status => ApiError::new(status, "body", "the body did not arrive whole"),
     })
 }
 
@@ -181,7 +155,15 @@ async fn unpack(app: &App, body: Bytes) -> Result<Picture, ApiError> {
                 gesto_media::ErrorKind::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
-            Err(ApiError::new(status, "picture", error.to_string()))
+            let message = match status {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                    format!(
+                        "{error}; send JPEG, PNG, WebP, GIF, BMP, TIFF or PNM, or a form with a field `image`"
+                    )
+                }
+                _ => error.to_string(),
+            };
+            Err(ApiError::new(status, "picture", message))
         }
         Err(_) => Err(ApiError::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use gesto::record::Line;
 use gesto::{Detections, Frame};
-use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::ApiError;
+use super::query::{self, Pairs};
+use crate::change::quoted;
 use crate::state::{App, stopped};
 
 /// A comment line this often keeps proxies from closing a quiet connection.
@@ -68,25 +68,26 @@ pub(crate) fn publish<'a>(events: &broadcast::Sender<Arc<str>>, seen: impl FnOnc
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Filter {
-    /// Only lines of this source.
-    source: Option<String>,
+/// The one word that the query may hold: only lines of this source.
+fn filter(query: Pairs) -> Result<Option<String>, ApiError> {
+    let mut source = None;
+    for (name, value) in query::pairs(query)? {
+        if name != "source" {
+            let message = format!("the query takes `source` alone, not {}", quoted(&name));
+            return Err(ApiError::bad("query", message));
+        }
+        source = Some(value);
+    }
+    Ok(source)
 }
 
-pub(super) async fn events(
-    State(app): State<App>,
-    filter: Result<Query<Filter>, QueryRejection>,
-    headers: HeaderMap,
-) -> Response {
-    let filter = match filter {
-        Ok(Query(filter)) => filter,
-        Err(error) => return ApiError::bad("query", error.body_text()).into_response(),
+pub(super) async fn events(State(app): State<App>, query: Pairs, headers: HeaderMap) -> Response {
+    let source = match filter(query) {
+        Ok(source) => source,
+        Err(error) => return error.into_response(),
     };
     let metrics = Arc::clone(&app.metrics);
-    let wanted = filter
-        .source
+    let wanted = source
         .and_then(|source| serde_json::to_string(&source).ok())
         .map(|name| format!("{{\"source\":{name},"));
     let lines = BroadcastStream::new(app.events.subscribe())

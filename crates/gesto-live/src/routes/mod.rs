@@ -8,6 +8,7 @@ mod info;
 mod metrics;
 mod openapi;
 mod page;
+mod query;
 mod stream;
 mod video;
 

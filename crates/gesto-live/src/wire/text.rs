@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
+use crate::change::{Given, quoted};
 use crate::settings::{Change, Settings};
 
 /// Whose frames a stream shows.
@@ -118,9 +120,69 @@ impl ServerText<'_> {
 }
 
 /// A text message of a client.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Debug, PartialEq)]
 pub enum ClientText {
     /// Other settings; what is not named stays.
     Settings(Change),
+}
+
+impl ClientText {
+    /// Bytes of a message at most: all settings take 200, and JSON takes many times its length in memory.
+    pub const MOST_BYTES: usize = 4096;
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// One sentence that names what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const FORM: &str = r#"a text message is a JSON object such as {"type":"settings","conf_hand":0.5}"#;
+        if text.len() > Self::MOST_BYTES {
+            return Err(format!("a text message has {} bytes at most", Self::MOST_BYTES));
+        }
+        let Ok(Value::Object(fields)) = serde_json::from_str(text) else { return Err(FORM.to_owned()) };
+        match fields.get("type") {
+            Some(Value::String(kind)) if kind == "settings" => {}
+            Some(other) => {
+                let kind = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
+                return Err(format!("the type of a client's message is `settings`, not {}", quoted(&kind)));
+            }
+            None => return Err(FORM.to_owned()),
+        }
+        let mut change = Change::default();
+        for (name, value) in fields.iter().filter(|(name, _)| *name != "type") {
+            change.set(name, Given::Json(value))?;
+        }
+        Ok(Self::Settings(change))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read() {
+        let text = r#"{"type":"settings","size":[256,128],"hands":false,"iou_body":1}"#;
+        let change =
+            Change { size: Some([256, 128]), hands: Some(false), iou_body: Some(1.0), ..Change::default() };
+        assert_eq!(ClientText::parse(text), Ok(ClientText::Settings(change)));
+    }
+
+    #[test]
+    fn mistakes_are_told_in_our_own_words() {
+        let long = format!(r#"{{"type":"settings","unit":"{}"}}"#, "x".repeat(5000));
+        for (text, says) in [
+            ("no json", "JSON object"),
+            ("[1]", "JSON object"),
+            ("{}", "JSON object"),
+            (r#"{"type":"whatever"}"#, "`settings`, not `whatever`"),
+            (r#"{"type":7}"#, "`settings`, not `7`"),
+            (r#"{"type":"settings","surprise":1}"#, "no setting `surprise`"),
+            (r#"{"type":"settings","conf_hand":"x"}"#, "conf_hand is a number between 0 and 1, not `\"x\"`"),
+            (&long, "4096 bytes"),
+        ] {
+            let error = ClientText::parse(text).unwrap_err();
+            assert!(error.contains(says) && !error.contains("line 1"), "{error}");
+        }
+    }
 }

@@ -28,7 +28,10 @@ pub(super) async fn stream(
 ) -> Response {
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(error) => return ApiError::new(error.status(), "websocket", error.body_text()).into_response(),
+        Err(error) => {
+            let message = "this address speaks WebSocket (subprotocol gesto.v1); open it with ws://";
+            return ApiError::new(error.status(), "websocket", message).into_response();
+        }
     };
     let limits = app.config.limits;
     upgrade

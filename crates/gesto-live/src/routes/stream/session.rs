@@ -148,8 +148,7 @@ impl Session<'_> {
         if self.over_rate(Instant::now())?.is_some() {
             return Ok(());
         }
-        let changed = serde_json::from_str(text)
-            .map_err(|error| error.to_string())
+        let changed = ClientText::parse(text)
             .and_then(|ClientText::Settings(change)| self.settings.with(change, &self.app.greeting.choices));
         let answer = match changed {
             Ok(settings) => {

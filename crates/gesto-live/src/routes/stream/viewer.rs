@@ -85,9 +85,9 @@ pub(super) async fn run(app: &App, hub: &Arc<Hub>, socket: &mut Socket, number: 
 
 /// Applies a viewer's settings for all viewers; the error is for this one.
 fn change(app: &App, hub: &Hub, text: &str) -> Option<String> {
-    let ClientText::Settings(change) = match serde_json::from_str(text) {
+    let ClientText::Settings(change) = match ClientText::parse(text) {
         Ok(message) => message,
-        Err(error) => return Some(error.to_string()),
+        Err(sentence) => return Some(sentence),
     };
     match hub.settings().with(change, &app.greeting.choices) {
         Ok(settings) => {
