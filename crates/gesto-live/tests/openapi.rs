@@ -4,7 +4,10 @@
 
 mod support;
 
-use gesto_live::Config;
+use gesto::unit::Provider;
+use gesto::{Resize, Unit};
+use gesto_live::engine::{Backend, DetectorBackend, Offer};
+use gesto_live::{Config, Token};
 use serde_json::Value;
 use support::{Answer, Running, jpeg};
 
@@ -32,6 +35,10 @@ fn check(value: &Value, schema: &Value, root: &Value, at: &str) {
                 let allowed = |name: &Value| name == kind || (name == "number" && kind == "integer");
                 let fits = says.as_array().map_or_else(|| allowed(says), |names| names.iter().any(allowed));
                 assert!(fits, "{at} is {kind}, not {says}");
+            }
+            "pattern" => {
+                let pattern = regex_lite::Regex::new(says.as_str().unwrap()).unwrap();
+                assert!(pattern.is_match(value.as_str().unwrap()), "{at} is not {says}: {value}");
             }
             "enum" => assert!(says.as_array().unwrap().contains(value), "{at} is none of {says}"),
             "required" => {
@@ -72,6 +79,9 @@ fn conforms(root: &Value, path: &str, method: &str, answer: &Answer) {
     if let Some(pointer) = response.get("$ref").and_then(Value::as_str) {
         response = root.pointer(&pointer[1..]).unwrap();
     }
+    for name in response.get("headers").and_then(Value::as_object).into_iter().flat_map(|all| all.keys()) {
+        assert_ne!(answer.header(&name.to_ascii_lowercase()), "", "{method} {path} {status} lacks {name}");
+    }
     let Some(content) = response.get("content").and_then(Value::as_object) else { return };
     let kind = answer.header("content-type").split(';').next().unwrap().to_owned();
     let entry = content.get(&kind).unwrap_or_else(|| panic!("{method} {path} answers {kind}"));
@@ -97,7 +107,7 @@ async fn handlers_answer_as_the_document_says() {
         ("/v1/detect", "?size=1x1", "post", &kind, &picture),
         ("/v1/detect", "", "post", &kind, &[0; 200_000]),
         ("/v1/detect", "", "post", &kind, b"no picture"),
-        ("/v1/detect", "", "post", &[("Content-Type", "text/plain")], b"x"),
+        ("/v1/detect", "", "post", &[("Content-Type", "text/plain")], b"no picture"),
         ("/v1/detect", "", "post", &kind, &jpeg(13, 13)),
         ("/v1/events", "?source=a&source=b", "get", &[], b""),
         ("/v1/events", "?nonsense=1", "get", &[], b""),
@@ -118,6 +128,60 @@ async fn handlers_answer_as_the_document_says() {
             assert!(tried.contains(&(path.as_str(), method.as_str())), "{method} {path} was not tried");
         }
     }
+}
+
+#[tokio::test]
+async fn refusals_are_in_the_document() {
+    let root: Value = serde_json::from_str(DOCUMENT).unwrap();
+    let mut config = Config::loopback(0);
+    config.access.token = Some(Token::new("0123456789-abcdef").unwrap());
+    let (guarded, open) = (Running::start(config).await, Running::start(Config::loopback(0)).await);
+    for (path, methods) in root["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let verb = method.to_uppercase();
+            let foreign = open.request(&verb, path, &[("Origin", "http://evil.example")], b"").await;
+            let nameless = open.request(&verb, path, &[("Host", "a"), ("Host", "b")], b"").await;
+            let wrong = open.request("DELETE", path, &[], b"").await;
+            assert_eq!((foreign.status, nameless.status, wrong.status), (403, 400, 405), "{method} {path}");
+            for answer in [foreign, nameless, wrong] {
+                conforms(&root, path, method, &answer);
+            }
+            if path != "/healthz" {
+                let unknown = guarded.request(&verb, path, &[], b"").await;
+                assert_eq!(unknown.status, 401, "{method} {path}");
+                conforms(&root, path, method, &unknown);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_document_knows_every_choice() {
+    let root: Value = serde_json::from_str(DOCUMENT).unwrap();
+    let schema = |name: &str| &root["components"]["schemas"][name];
+    let resizes: Vec<&str> = Resize::ALL.iter().map(|resize| resize.name()).collect();
+    assert_eq!(schema("Resize")["enum"], serde_json::json!(resizes));
+    let units = ["cpu", "gpu", "gpu:1", "gpu:radeon pro"].map(str::to_owned).into_iter();
+    for unit in units.chain(Provider::ALL.map(|provider| format!("ort:{}", provider.name()))) {
+        let name = unit.parse::<Unit>().unwrap().to_string();
+        check(&name.into(), schema("Unit"), &root, &unit);
+    }
+    for unknown in ["npu", "ort", "ort:npu", "cpu:1", "gpu:"] {
+        let pattern = regex_lite::Regex::new(schema("Unit")["pattern"].as_str().unwrap()).unwrap();
+        assert!(!pattern.is_match(unknown) && unknown.parse::<Unit>().is_err(), "{unknown}");
+    }
+    // The ways to fit are the server's own list; a real detector's, not the test's.
+    let offer = Offer {
+        sizes: vec![[64, 64]],
+        units: vec![Unit::Cpu],
+        missing: Default::default(),
+        fit: gesto::Fit::Letterbox,
+        resize: None,
+        post_processing: None,
+        thresholds: Default::default(),
+    };
+    let backend = DetectorBackend::new(gesto::Detector::builder().threads(1), offer).unwrap();
+    assert_eq!(schema("Fit")["enum"], serde_json::json!(backend.choices().fits));
 }
 
 #[tokio::test]
@@ -142,7 +206,8 @@ async fn the_document_knows_every_route_and_every_parameter() {
         let value = match name {
             "size" => "128x128",
             "fit" => "stretch",
-            "resize" | "unit" => "cpu",
+            "resize" => "cpu-bilinear",
+            "unit" => "cpu",
             "hands" | "body" | "mirrored" => "true",
             _ => "0.5",
         };

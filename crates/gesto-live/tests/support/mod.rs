@@ -40,7 +40,7 @@ impl TestBackend {
         let network = Network {
             size: [64, 64],
             fit: "letterbox".into(),
-            resize: "cpu".into(),
+            resize: "cpu-bilinear".into(),
             unit: "cpu".into(),
             hands: true,
             body: true,
@@ -49,7 +49,7 @@ impl TestBackend {
             sizes: vec![[64, 64], [128, 128]],
             fits: vec!["letterbox".into(), "stretch".into()],
             units: vec!["cpu".into()],
-            resizes: [("cpu".into(), vec!["cpu".into()])].into(),
+            resizes: [("cpu".into(), vec!["cpu-bilinear".into()])].into(),
             missing: Missing::default(),
         };
         Self {
