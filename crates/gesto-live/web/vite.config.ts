@@ -19,6 +19,8 @@ export default defineConfig({
     },
   },
   server: {
+    // Colours and limbs are shared with the program's own drawing.
+    fs: { allow: [".", "../../gesto-media/src/draw"] },
     proxy: { "/v1": { target: "http://127.0.0.1:7860", ws: true, changeOrigin: true } },
   },
 });

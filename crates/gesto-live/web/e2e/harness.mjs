@@ -3,7 +3,7 @@
 // GESTO_BIN: the program (default: the workspace's debug build). CHROMIUM: the browser.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -102,19 +102,23 @@ export async function openPage(browser, url, options = {}) {
   return { page, context, errors };
 }
 
+const { parts } = JSON.parse(readFileSync(join(ROOT, "crates/gesto-media/src/draw/palette.json"), "utf8"));
+/** The skeleton's colours, #rrggbb. */
+const SKELETON = Object.values(parts);
+
 /** How many pixels of the view have one of the skeleton's colours. */
 export async function skeletonPixels(page) {
-  return page.evaluate(() => {
+  return page.evaluate((skeleton) => {
     const canvas = document.getElementById("view");
     if (!canvas.width || canvas.hidden) return 0;
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    const colours = [[0x35, 0xd6, 0xa6], [0xff, 0x8f, 0x5a], [0x7d, 0xb7, 0xff], [0xe9, 0xa6, 0xff]];
+    const colours = skeleton.map((hex) => [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)));
     let found = 0;
     for (let i = 0; i < data.length; i += 4) {
       if (colours.some(([r, g, b]) => data[i] === r && data[i + 1] === g && data[i + 2] === b)) found++;
     }
     return found;
-  });
+  }, SKELETON);
 }
 
 /** Waits until `check` gives something true. */

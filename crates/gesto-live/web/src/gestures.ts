@@ -1,8 +1,9 @@
 // The gestures in the picture as chips, and as words for screen readers.
 
 import { byId } from "./dom";
-import { gestureColour, gestureLabel } from "./overlay";
-import type { Result } from "./protocol";
+import { gestureLabel } from "./overlay";
+import { gestureColour } from "./palette";
+import type { Box, Result } from "./protocol";
 
 /** A gesture has to stay this long before it is spoken: results flicker. */
 const SPEAK_AFTER_MS = 600;
@@ -35,6 +36,17 @@ export class Gestures {
     for (const [name, seen] of this.seen) if (now - seen.lastAt > KEEP_MS) this.seen.delete(name);
     this.drawChips();
     if (speak) this.speak(result.people.length, now);
+  }
+
+  /** Where the chips lie over `view`, in its shares. */
+  over(view: Element): Box[] {
+    if (this.seen.size === 0) return [];
+    const room = view.getBoundingClientRect();
+    if (room.width === 0 || room.height === 0) return [];
+    return [...this.chips.children].map((chip) => {
+      const { left, top, width, height } = chip.getBoundingClientRect();
+      return { x: (left - room.left) / room.width, y: (top - room.top) / room.height, w: width / room.width, h: height / room.height };
+    });
   }
 
   clear(): void {

@@ -43,11 +43,13 @@ class App {
   private readonly view = new View(byId<HTMLCanvasElement>("view"), byId("stage"), () => ({
     gestures: this.hello?.gestures ?? [],
     keypointScore: this.prefs.keypointScore,
+    covered: this.gestures.over(byId("view")),
   }));
   private readonly panel = new Panel(byId("hud"), byId("stages"), byId<HTMLCanvasElement>("graph"), {
     shown: byId("shown"),
     trip: byId("trip"),
     dropped: byId("dropped"),
+    maxima: [byId("trip-max"), byId("shown-max")],
   });
   private readonly connection = new Connection(new URL(document.baseURI), {
     state: (state) => this.linkChanged(state),

@@ -1,25 +1,9 @@
 // Skeletons, boxes and gesture names over the picture.
 
+import { Layout } from "./labels";
 import type { Scene } from "./motion";
-import type { Hand, Person } from "./protocol";
-
-/** Limbs of COCO's 17 keypoints (arXiv:1405.0312) and the side they belong to. */
-const LIMBS: readonly (readonly [number, number, Side])[] = [
-  [15, 13, "left"], [13, 11, "left"], [16, 14, "right"], [14, 12, "right"], [11, 12, "trunk"],
-  [5, 11, "trunk"], [6, 12, "trunk"], [5, 6, "trunk"], [5, 7, "left"], [6, 8, "right"],
-  [7, 9, "left"], [8, 10, "right"], [1, 2, "head"], [0, 1, "head"], [0, 2, "head"],
-  [1, 3, "head"], [2, 4, "head"], [3, 5, "head"], [4, 6, "head"],
-];
-type Side = "left" | "right" | "trunk" | "head";
-const SIDE_COLOURS: Record<Side, string> = { left: "#35d6a6", right: "#ff8f5a", trunk: "#7db7ff", head: "#e9a6ff" };
-/** A hand that makes no gesture stays in the background. */
-const QUIET = "#a9b6b2";
-
-/** A colour per gesture, spread over the hues so that neighbours in the list differ. */
-export function gestureColour(index: number, name: string): string {
-  if (name === "no_gesture") return QUIET;
-  return `hsl(${Math.round((index * 137.508 + 150) % 360)} 85% 68%)`;
-}
+import { LIMBS, PART_COLOURS, gestureColour, ink } from "./palette";
+import type { Box, Hand, Person } from "./protocol";
 
 export function gestureLabel(name: string): string {
   return name.replaceAll("_", " ");
@@ -29,6 +13,8 @@ export interface OverlayOptions {
   gestures: readonly string[];
   /** Keypoints below this score are not drawn. */
   keypointScore: number;
+  /** Parts of the picture that the page covers, in its shares (0 to 1): labels stay out of them. */
+  covered: readonly Box[];
 }
 
 /** Draws `scene` on a canvas of `width` x `height`, whose picture fills it. */
@@ -40,7 +26,12 @@ export function drawOverlay(ctx: CanvasRenderingContext2D, scene: Scene, width: 
   ctx.globalAlpha = scene.opacity;
   ctx.lineCap = ctx.lineJoin = "round";
   for (const person of scene.people) drawPerson(ctx, person, sx, sy, unit, options.keypointScore);
-  for (const hand of scene.hands) drawHand(ctx, hand, sx, sy, unit, width, options.gestures);
+  const boxes = scene.hands.map(({ box }) => scaled(box, sx, sy));
+  scene.hands.forEach((hand, i) => drawBox(ctx, boxes[i] as Box, unit, colourOf(hand, options.gestures)));
+  // Labels lie on top, so that names are always readable.
+  const covered = options.covered.map((box) => scaled(box, width, height));
+  const layout = new Layout(width, height, 4 * unit, boxes, covered);
+  scene.hands.forEach((hand, i) => drawLabel(ctx, layout, hand, boxes[i] as Box, unit, options.gestures));
   ctx.restore();
 }
 
@@ -54,11 +45,11 @@ function drawPerson(ctx: CanvasRenderingContext2D, person: Person, sx: number, s
   // Twice: a dark line below keeps the colours legible on any picture.
   for (const pass of ["rgb(0 0 0 / 45%)", null]) {
     ctx.lineWidth = (pass ? 5 : 3) * unit;
-    for (const [from, to, side] of LIMBS) {
+    for (const [from, to, part] of LIMBS) {
       const a = keypoints[from];
       const b = keypoints[to];
       if (!a || !b || a.score < least || b.score < least) continue;
-      ctx.strokeStyle = pass ?? SIDE_COLOURS[side];
+      ctx.strokeStyle = pass ?? PART_COLOURS[part];
       ctx.beginPath();
       ctx.moveTo(a.x * sx, a.y * sy);
       ctx.lineTo(b.x * sx, b.y * sy);
@@ -77,10 +68,13 @@ function drawPerson(ctx: CanvasRenderingContext2D, person: Person, sx: number, s
   }
 }
 
-function drawHand(ctx: CanvasRenderingContext2D, hand: Hand, sx: number, sy: number, unit: number, width: number, gestures: readonly string[]): void {
-  const name = gestures[hand.gesture] ?? `class ${hand.gesture}`;
-  const colour = gestureColour(hand.gesture, name);
-  const [x, y, w, h] = [hand.box.x * sx, hand.box.y * sy, hand.box.w * sx, hand.box.h * sy];
+const scaled = (box: Box, sx: number, sy: number): Box => ({ x: box.x * sx, y: box.y * sy, w: box.w * sx, h: box.h * sy });
+
+const nameOf = (hand: Hand, gestures: readonly string[]): string => gestures[hand.gesture] ?? `class ${hand.gesture}`;
+
+const colourOf = (hand: Hand, gestures: readonly string[]): string => gestureColour(hand.gesture, nameOf(hand, gestures));
+
+function drawBox(ctx: CanvasRenderingContext2D, { x, y, w, h }: Box, unit: number, colour: string): void {
   ctx.beginPath();
   ctx.roundRect(x, y, w, h, Math.min(14 * unit, w / 4, h / 4));
   ctx.lineWidth = 5 * unit;
@@ -89,22 +83,23 @@ function drawHand(ctx: CanvasRenderingContext2D, hand: Hand, sx: number, sy: num
   ctx.lineWidth = 2.6 * unit;
   ctx.strokeStyle = colour;
   ctx.stroke();
-  if (name === "no_gesture") return;
+}
 
+/** A hand without a gesture has a box and no name: it stays in the background. */
+function drawLabel(ctx: CanvasRenderingContext2D, layout: Layout, hand: Hand, box: Box, unit: number, gestures: readonly string[]): void {
+  const name = nameOf(hand, gestures);
+  if (name === "no_gesture") return;
+  const colour = colourOf(hand, gestures);
   const size = 14 * unit;
   ctx.font = `650 ${size}px system-ui, "Segoe UI", "DejaVu Sans", sans-serif`;
   const text = `${gestureLabel(name)}  ${Math.round(hand.score * 100)}%`;
   const pad = 8 * unit;
-  const wide = ctx.measureText(text).width + 2 * pad;
-  const tall = size + 1.1 * pad;
-  // Above the box where there is room, else inside; always within the picture's width.
-  const left = Math.max(2, Math.min(x, width - wide - 2));
-  const top = y - tall - 4 * unit >= 0 ? y - tall - 4 * unit : y + 4 * unit;
+  const place = layout.place(box, ctx.measureText(text).width + 2 * pad, size + 1.1 * pad);
   ctx.beginPath();
-  ctx.roundRect(left, top, wide, tall, tall / 2);
+  ctx.roundRect(place.x, place.y, place.w, place.h, place.h / 2);
   ctx.fillStyle = colour;
   ctx.fill();
-  ctx.fillStyle = "#0a0f0d";
+  ctx.fillStyle = ink(colour);
   ctx.textBaseline = "middle";
-  ctx.fillText(text, left + pad, top + tall / 2 + unit * 0.5);
+  ctx.fillText(text, place.x + pad, place.y + place.h / 2 + unit * 0.5);
 }

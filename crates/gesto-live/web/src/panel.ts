@@ -39,9 +39,9 @@ export class Panel {
     hud: HTMLElement,
     table: HTMLElement,
     graph: HTMLCanvasElement,
-    private readonly figures: { shown: HTMLElement; trip: HTMLElement; dropped: HTMLElement },
+    private readonly figures: { shown: HTMLElement; trip: HTMLElement; dropped: HTMLElement; maxima: readonly [HTMLElement, HTMLElement] },
   ) {
-    this.graph = new Graph(graph);
+    this.graph = new Graph(graph, figures.maxima);
     for (const { key, name } of STAGES) {
       const term = document.createElement("dt");
       const value = document.createElement("dd");

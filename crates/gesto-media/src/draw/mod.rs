@@ -2,6 +2,8 @@
 
 mod color;
 mod label;
+#[cfg(test)]
+mod palette;
 mod shape;
 mod skeleton;
 mod text;

@@ -51,6 +51,14 @@ fn joint(name: KeypointName) -> Part {
     }
 }
 
+/// The limbs that are drawn, each with its part.
+///
+/// The neck of COCO's skeleton (ear to shoulder) would cross the face; without it heads look free.
+pub(super) fn limbs() -> impl Iterator<Item = (KeypointName, KeypointName, Part)> {
+    let drawn = SKELETON.into_iter().filter(|&(a, b)| is_face(a) == is_face(b));
+    drawn.map(|(a, b)| (a, b, part(a, b)))
+}
+
 /// Draws the points of at least `score` and the limbs between them, with lines of `width` pixels.
 pub(crate) fn draw(pixmap: &mut PixmapMut<'_>, person: &Person, score: f32, width: f32) {
     let reach = 4.0 * pixmap.width().max(pixmap.height()) as f32;
@@ -60,13 +68,7 @@ pub(crate) fn draw(pixmap: &mut PixmapMut<'_>, person: &Person, score: f32, widt
         let sane = point.x.abs() < reach && point.y.abs() < reach;
         (point.score >= score && sane).then_some((point.x, point.y))
     };
-    // The neck of COCO's skeleton (ear to shoulder) would cross the face; without it heads look free.
-    let neck = |a: KeypointName, b: KeypointName| is_face(a) != is_face(b);
-    let limbs: Vec<_> = SKELETON
-        .iter()
-        .filter(|&&(a, b)| !neck(a, b))
-        .filter_map(|&(a, b)| Some((part(a, b), [at(a)?, at(b)?])))
-        .collect();
+    let limbs: Vec<_> = limbs().filter_map(|(a, b, part)| Some((part, [at(a)?, at(b)?]))).collect();
     let line_width = |part| if part == Part::Face { width * FACE_WIDTH } else { width };
     let halo = (0.5 * width).max(1.5);
 
@@ -105,7 +107,7 @@ mod tests {
         assert_eq!(part(LeftShoulder, RightShoulder), Part::Torso);
         assert_eq!(part(LeftShoulder, LeftHip), Part::Torso);
         assert_eq!(part(RightShoulder, RightElbow), Part::RightArm);
-        let drawn = SKELETON.iter().filter(|(a, b)| part(*a, *b) != Part::Face).count();
+        let drawn = limbs().filter(|&(_, _, part)| part != Part::Face).count();
         assert_eq!(drawn, 12, "COCO's body without the head");
     }
 }
