@@ -5,6 +5,11 @@ import { join } from "node:path";
 
 import { PATIENCE, ROOT, freePort, openPage, skeletonPixels, startBrowser, startServer, until } from "./harness.mjs";
 
+/** What a picture has to show: a page that keeps up, and the expected gesture, surely and before all others. */
+const LONGEST_TRIP_MS = 40;
+const LEAST_FRAMES = 20;
+const LEAST_SCORE = 70;
+
 const folder = process.argv[2] ?? join(ROOT, "docs/images");
 mkdirSync(folder, { recursive: true });
 // The browser draws on the same machine: it gets a core of its own.
@@ -21,13 +26,28 @@ try {
     await page.locator("#status[data-state=live]").waitFor({ timeout: PATIENCE });
     // The graph wants some history, and the choice of how frames go its tries.
     await page.waitForTimeout(20_000);
-    // A gesture that has just come may still be drawn on the one before it.
-    const shown = () => page.locator(`#chips [data-gesture="${gesture}"]`).isVisible();
-    await until(`a steady ${gesture}`, async () => {
-      if (!(await shown())) return false;
-      await page.waitForTimeout(800);
-      return (await shown()) && (await skeletonPixels(page)) > 100;
-    });
+    const figures = () =>
+      page.evaluate(() => ({
+        trip: Number(document.getElementById("trip").textContent),
+        frames: Number(document.getElementById("shown").textContent),
+        chips: [...document.querySelectorAll("#chips li")]
+          .map((chip) => [chip.dataset.gesture, Number.parseInt(chip.lastElementChild.textContent, 10)])
+          .sort(([, a], [, b]) => b - a),
+      }));
+    const good = ({ trip, frames, chips }) =>
+      trip < LONGEST_TRIP_MS && frames >= LEAST_FRAMES && chips[0]?.[0] === gesture && chips[0][1] >= LEAST_SCORE;
+    let last;
+    const check = async () => good((last = await figures()));
+    try {
+      // A gesture that has just come may still be drawn on the one before it.
+      await until(`a steady ${gesture}`, async () => {
+        if (!(await check())) return false;
+        await page.waitForTimeout(800);
+        return (await check()) && (await skeletonPixels(page)) > 100;
+      });
+    } catch (error) {
+      throw new Error(`${name}: ${error.message}; the page last showed ${JSON.stringify(last)}: is the machine busy?`);
+    }
     await page.screenshot({ path: join(folder, name), type: "jpeg", quality: 88 });
     console.log(join(folder, name));
     await context.close();
