@@ -53,8 +53,10 @@ impl Server {
         // From here on the child ends with the value.
         let mut server = Self { address: SocketAddr::from(([127, 0, 0, 1], 0)), child: Some(child) };
         read?;
-        let authority = line.trim().trim_start_matches("http://").trim_end_matches('/');
-        server.address = authority.parse().map_err(|_| format!("{program} live said {line:?}"))?;
+        let authority = line.split_once("http://").and_then(|(_, rest)| rest.split('/').next());
+        server.address = authority
+            .and_then(|authority| authority.parse().ok())
+            .ok_or_else(|| format!("{program} live said {line:?}"))?;
         Ok(server)
     }
 
