@@ -14,15 +14,12 @@ pub(super) const CELLS: usize = 6;
 #[derive(Clone, Copy)]
 struct Ymm2(__m256, __m256);
 
-// SAFETY (of every block below): `conv` requires AVX2 and FMA, and it alone makes use of this type.
+// SAFETY (of every block below): the processor has AVX2 and FMA, which `splat` and `load` require, and of which a value is proof.
 impl Vector for Ymm2 {
+    /// # Safety
+    /// As [`Vector::splat`].
     #[inline(always)]
-    fn zero() -> Self {
-        Self::splat(0.0)
-    }
-
-    #[inline(always)]
-    fn splat(x: f32) -> Self {
+    unsafe fn splat(x: f32) -> Self {
         // SAFETY: see the impl.
         unsafe { Self(_mm256_set1_ps(x), _mm256_set1_ps(x)) }
     }
@@ -123,7 +120,8 @@ pub(super) unsafe fn conv(
 /// The processor has AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn multiply_registers(turns: usize) -> usize {
-    ceiling::multiply_adds::<Ymm2, 5>(turns)
+    // SAFETY: passed on from the caller.
+    unsafe { ceiling::multiply_adds::<Ymm2, 5>(turns) }
 }
 
 /// One thread's share of a convolution by minimal filtering.

@@ -40,11 +40,16 @@ pub(crate) fn flops(kernels: Kernels) -> f64 {
     best
 }
 
-/// `turns` times `sums` independent multiply-adds of 16 numbers; gives the operations done.
+/// `turns` times `N` independent multiply-adds of 16 numbers; gives the operations done.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
-pub(super) fn multiply_adds<V: Vector, const N: usize>(turns: usize) -> usize {
-    let (a, b) = (V::splat(std::hint::black_box(1.000_01)), V::splat(std::hint::black_box(1e-9)));
-    let mut sums = [V::splat(1.0); N];
+pub(super) unsafe fn multiply_adds<V: Vector, const N: usize>(turns: usize) -> usize {
+    // SAFETY: passed on from the caller.
+    let a = unsafe { V::splat(std::hint::black_box(1.000_01)) };
+    let b = a.filled(std::hint::black_box(1e-9));
+    let mut sums = [a.filled(1.0); N];
     for _ in 0..turns {
         for sum in &mut sums {
             *sum = V::mul_add(*sum, a, b);

@@ -76,7 +76,8 @@ impl Work<'_> {
     /// As [`run`].
     #[inline(always)]
     unsafe fn tile_any_row<V: Vector, const P: usize, const C: usize>(&self, tile: &Tile, row: usize) {
-        let mut sums = [[V::zero(); C]; P];
+        // SAFETY: passed on from the caller.
+        let mut sums = unsafe { [[V::zero(); C]; P] };
         let mut weights = self.weights;
         let from = (tile.input as usize * self.step.input_cell) as isize;
         for tap in &self.step.taps {
@@ -130,7 +131,7 @@ impl Work<'_> {
                         x = V::add(x, V::load(self.arena.at(residual + (first + p) * LINE).cast()));
                     }
                     if inside >> p & 1 == 0 {
-                        x = V::zero();
+                        x = x.filled(0.0);
                     }
                     x.store(self.arena.at(chunk.output + (first + p) * LINE).cast());
                 }

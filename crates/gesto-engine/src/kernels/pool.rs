@@ -11,12 +11,16 @@ use crate::plan::layout::Grid;
 /// The largest window side.
 const MAX_SIZE: usize = 15;
 
-/// A cell's numbers, compared one by one. Functions over it are inlined into one that enables the instructions it uses.
+/// A cell's numbers, compared one by one. A value is proof that the processor has the instructions that the type uses;
+/// functions over it are inlined into one that enables them.
 pub(super) trait Cell: Copy {
     /// No number is less.
-    fn lowest() -> Self;
+    ///
     /// # Safety
-    /// A cell can be read at `from`.
+    /// The processor has the type's instructions.
+    unsafe fn lowest() -> Self;
+    /// # Safety
+    /// As [`lowest`](Self::lowest); a cell can be read at `from`.
     unsafe fn load(from: *const u8) -> Self;
     /// # Safety
     /// A cell can be written at `to`.
@@ -29,9 +33,12 @@ pub(super) trait Cell: Copy {
 pub(super) struct F32<V>(V);
 
 impl<V: Vector> Cell for F32<V> {
+    /// # Safety
+    /// As [`Cell::lowest`].
     #[inline(always)]
-    fn lowest() -> Self {
-        Self(V::splat(f32::NEG_INFINITY))
+    unsafe fn lowest() -> Self {
+        // SAFETY: passed on from the caller.
+        unsafe { Self(V::splat(f32::NEG_INFINITY)) }
     }
 
     /// # Safety
@@ -61,8 +68,10 @@ impl<V: Vector> Cell for F32<V> {
 pub(super) struct U8<const N: usize>([u8; N]);
 
 impl<const N: usize> Cell for U8<N> {
+    /// # Safety
+    /// None: every processor has these instructions.
     #[inline(always)]
-    fn lowest() -> Self {
+    unsafe fn lowest() -> Self {
         Self([0; N])
     }
 
@@ -105,17 +114,19 @@ pub(super) unsafe fn run<T: Cell>(step: &PoolStep, arena: SharedArena<'_>, plane
 }
 
 /// # Safety
-/// `from` and `to` are different planes of cells `T`, `cell` bytes each.
+/// `from` and `to` are different planes of cells `T`, `cell` bytes each; the processor has `T`'s instructions.
 #[inline(always)]
 unsafe fn plane<T: Cell>(from: *const u8, to: *mut u8, cell: usize, grid: Grid, size: usize) {
     assert!(size % 2 == 1 && size <= MAX_SIZE);
     let reach = size / 2;
+    // SAFETY: passed on from the caller.
+    let lowest = unsafe { T::lowest() };
     for y in 0..grid.height {
         let rows = y.saturating_sub(reach)..(y + reach + 1).min(grid.height);
-        let mut ring = [T::lowest(); MAX_SIZE];
+        let mut ring = [lowest; MAX_SIZE];
         let mut next = 0;
         for x in 0..grid.width + reach {
-            let mut column = T::lowest();
+            let mut column = lowest;
             if x < grid.width {
                 for row in rows.clone() {
                     // SAFETY: row and column lie inside the grid.

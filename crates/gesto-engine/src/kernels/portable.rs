@@ -25,13 +25,10 @@ impl Plain {
 }
 
 impl Vector for Plain {
+    /// # Safety
+    /// None: every processor has these instructions.
     #[inline(always)]
-    fn zero() -> Self {
-        Self([0.0; 16])
-    }
-
-    #[inline(always)]
-    fn splat(x: f32) -> Self {
+    unsafe fn splat(x: f32) -> Self {
         Self([x; 16])
     }
 
@@ -110,7 +107,8 @@ pub(super) unsafe fn conv(
 
 /// The ceiling's loop for this tier.
 pub(super) fn multiply_registers(turns: usize) -> usize {
-    ceiling::multiply_adds::<Plain, 3>(turns)
+    // SAFETY: every processor has these instructions.
+    unsafe { ceiling::multiply_adds::<Plain, 3>(turns) }
 }
 
 /// One thread's share of a convolution by minimal filtering.

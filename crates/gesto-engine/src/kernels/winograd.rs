@@ -71,6 +71,8 @@ impl Squares<'_> {
     unsafe fn transform_inputs<V: Vector, const P: usize>(&self, first: usize, count: usize) {
         let pitch = self.step.cells.grid.pitch();
         let planes = self.filter.planes.len();
+        // SAFETY: passed on from the caller.
+        let zero = unsafe { V::zero() };
         for square in 0..count {
             let (row, column) =
                 ((first + square) / self.filter.columns, (first + square) % self.filter.columns);
@@ -78,14 +80,14 @@ impl Squares<'_> {
             let corner = (2 * row * pitch + 2 * column) as isize - pitch as isize - 1;
             for (plane, &place) in self.filter.planes.iter().enumerate() {
                 let from = self.arena.at_signed(place as isize + corner * LINE as isize);
-                let mut d = [[V::zero(); 4]; 4];
+                let mut d = [[zero; 4]; 4];
                 for (y, d) in d.iter_mut().enumerate() {
                     for (x, d) in d.iter_mut().enumerate() {
                         // SAFETY: the plan checked the squares' inputs, overhang included.
                         *d = unsafe { V::load(from.add((y * pitch + x) * LINE).cast()) };
                     }
                 }
-                let mut columns = [[V::zero(); 4]; 4];
+                let mut columns = [[zero; 4]; 4];
                 for x in 0..4 {
                     let t = half_transform([d[0][x], d[1][x], d[2][x], d[3][x]]);
                     for y in 0..4 {
@@ -116,7 +118,8 @@ impl Squares<'_> {
     ) {
         let (planes, chunks) = (self.filter.planes.len(), self.step.chunks.len());
         for position in 0..POSITIONS {
-            let mut sums = [[V::zero(); C]; P];
+            // SAFETY: passed on from the caller.
+            let mut sums = unsafe { [[V::zero(); C]; P] };
             for plane in 0..planes {
                 let line = self.arena.at(self.inputs + (position * planes + plane) * P * LINE);
                 // SAFETY: P lines of scratch (those past the last square hold older finite numbers), and 16 C
@@ -151,7 +154,7 @@ impl Squares<'_> {
             // SAFETY: a bias of 16 numbers for each chunk.
             let bias = unsafe { V::load(self.weights[self.step.bias + c * LINE..].as_ptr().cast()) };
             for square in 0..count {
-                let mut m = [[V::zero(); 4]; 4];
+                let mut m = [[bias.filled(0.0); 4]; 4];
                 for (y, m) in m.iter_mut().enumerate() {
                     for (x, m) in m.iter_mut().enumerate() {
                         let line = ((4 * y + x) * chunks + c) * P + square;
@@ -159,7 +162,7 @@ impl Squares<'_> {
                         *m = unsafe { V::load(self.arena.at(self.sums + line * LINE).cast()) };
                     }
                 }
-                let mut columns = [[V::zero(); 4]; 2];
+                let mut columns = [[bias.filled(0.0); 4]; 2];
                 for x in 0..4 {
                     let [a, b] = sum_transform([m[0][x], m[1][x], m[2][x], m[3][x]]);
                     columns[0][x] = a;

@@ -38,15 +38,12 @@ pub(in crate::kernels) fn tiling(grid: Grid, stride: usize) -> Tiling {
 #[derive(Clone, Copy)]
 pub(super) struct Zmm(__m512);
 
-// SAFETY (of every block below): `conv` requires AVX-512F, and it alone makes use of this type.
+// SAFETY (of every block below): the processor has AVX-512F, which `splat` and `load` require, and of which a value is proof.
 impl Vector for Zmm {
+    /// # Safety
+    /// As [`Vector::splat`].
     #[inline(always)]
-    fn zero() -> Self {
-        Self::splat(0.0)
-    }
-
-    #[inline(always)]
-    fn splat(x: f32) -> Self {
+    unsafe fn splat(x: f32) -> Self {
         // SAFETY: see the impl.
         unsafe { Self(_mm512_set1_ps(x)) }
     }
@@ -149,7 +146,8 @@ pub(in crate::kernels) unsafe fn conv(
 /// The processor has AVX-512F.
 #[target_feature(enable = "avx512f")]
 pub(in crate::kernels) unsafe fn multiply_registers(turns: usize) -> usize {
-    ceiling::multiply_adds::<Zmm, { ceiling::SUMS }>(turns)
+    // SAFETY: passed on from the caller.
+    unsafe { ceiling::multiply_adds::<Zmm, { ceiling::SUMS }>(turns) }
 }
 
 /// One thread's share of a convolution by minimal filtering.

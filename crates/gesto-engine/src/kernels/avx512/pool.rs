@@ -41,10 +41,13 @@ macro_rules! cell {
         #[derive(Clone, Copy)]
         struct $name($register);
 
-        // SAFETY (of every block below): `pool` requires the instructions, and it alone makes use of this type.
+        // SAFETY (of every block below): the processor has the instructions, which `lowest` and `load` require, and of
+        // which a value is proof.
         impl Cell for $name {
+            /// # Safety
+            /// As [`Cell::lowest`].
             #[inline(always)]
-            fn lowest() -> Self {
+            unsafe fn lowest() -> Self {
                 // SAFETY: see the impl.
                 #[allow(unused_unsafe)]
                 unsafe { Self($lowest) }
