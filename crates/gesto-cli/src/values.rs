@@ -2,6 +2,9 @@
 
 use std::str::FromStr;
 
+/// The path that means standard output.
+pub(crate) const STDOUT: &str = "-";
+
 /// A network input, written `HxW`: `320x224` is 320 pixels high and 224 wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {

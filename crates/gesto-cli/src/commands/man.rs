@@ -11,6 +11,7 @@ use clap_mangen::Man;
 
 use crate::cli::Cli;
 use crate::console::Console;
+use crate::values::STDOUT;
 
 /// Write the manual pages
 #[derive(Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     let mut command = Cli::command();
     command.build();
-    if args.to.as_os_str() == "-" {
+    if args.to.as_os_str() == STDOUT {
         io::stdout().write_all(&page(&command, "gesto")?)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -1,6 +1,5 @@
 //! `gesto bench model`: the network alone, from an 8-bit picture at its size to raw candidates.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +12,7 @@ use gesto_engine::{HeadMode, Isa, Model, Network, Options};
 use serde::Serialize;
 
 use crate::console::Console;
+use crate::json;
 use crate::values::Size;
 use crate::weights;
 
@@ -94,14 +94,9 @@ struct Figure {
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
-    let mut out: Box<dyn Write> = match &args.json {
-        Some(path) if path.as_os_str() == "-" => Box::new(io::stdout().lock()),
-        Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
-        }
-        None => Box::new(io::sink()),
-    };
-    let table = args.json.as_ref().is_none_or(|path| path.as_os_str() != "-");
+    let json = args.json.as_deref();
+    let mut lines = json::Lines::create(json)?;
+    let table = !json::on_stdout(json);
     if table {
         println!(
             "{:12} {:>10} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10}",
@@ -120,9 +115,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         for &size in &args.size {
             for &threads in &args.threads {
                 let figure = measure(&model, args, size, threads, isa)?;
-                serde_json::to_writer(&mut out, &figure).map_err(io::Error::from)?;
-                writeln!(out)?;
-                out.flush()?;
+                lines.push(&figure)?;
                 if table {
                     println!(
                         "{:12} {:>10} {:>7} {:>6.3} ms {:>6.3} ms {:>9.0} {:>9.0} {:>8.0} %",

@@ -1,13 +1,10 @@
 //! `gesto bench resize`: every way to resize alone, from a camera's frame in memory to the network's input.
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use gesto::preprocess::Mapping;
 use gesto::stages::Stages;
 use gesto::{Detector, ErrorKind, Fit, Frame, PixelFormat, Resize};
@@ -16,6 +13,7 @@ use serde::Serialize;
 use super::samples::Samples;
 use crate::commands::detect::FitArg;
 use crate::console::Console;
+use crate::json;
 use crate::values::{FrameSize, Size};
 
 /// Time every way to resize alone, in front of a network on the processor
@@ -67,14 +65,9 @@ struct Figure {
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
-    let mut out: Box<dyn Write> = match &args.json {
-        Some(path) if path.as_os_str() == "-" => Box::new(io::stdout().lock()),
-        Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
-        }
-        None => Box::new(io::sink()),
-    };
-    let table = args.json.as_ref().is_none_or(|path| path.as_os_str() != "-");
+    let json = args.json.as_deref();
+    let mut lines = json::Lines::create(json)?;
+    let table = !json::on_stdout(json);
     if table {
         println!(
             "{:15} {:>10} {:>8} {:>7} {:>11} {:>11} {:>9}",
@@ -122,8 +115,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                     p99_us: 1e3 * times.percentile_ms(0.99),
                     fps: 1e6 / median_us,
                 };
-                serde_json::to_writer(&mut out, &figure).map_err(io::Error::from)?;
-                writeln!(out)?;
+                lines.push(&figure)?;
                 if table {
                     println!(
                         "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>8.1} us {:>9.0}",
@@ -139,7 +131,6 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,12 +1,9 @@
 //! `gesto bench stages`: one frame's time line on each unit.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use gesto::unit::{Adapter, Provider};
 use gesto::{Detections, Detector, ErrorKind, Fit, Timing, Unit};
 use serde::Serialize;
@@ -14,6 +11,7 @@ use serde::Serialize;
 use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::Console;
+use crate::json;
 use crate::unit;
 use crate::values::Size;
 use crate::weights;
@@ -95,27 +93,19 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
     } else {
         vec![Unit::Cpu, Unit::Gpu(Adapter::Best), Unit::Ort(Provider::Cpu)]
     };
-    let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let table = !json::on_stdout(args.json.as_deref());
     let mut lines = Vec::new();
     for unit in &units {
         for &size in &args.size {
             let line = measure(args, &camera, unit, size)?;
-            if !json_on_stdout {
+            if table {
                 print(&line);
             }
             lines.push(line);
         }
     }
-    if let Some(path) = &args.json {
-        let report =
-            serde_json::json!({ "frame": "1920x1080 BGRA", "threads": args.threads, "units": lines });
-        let text = serde_json::to_string_pretty(&report)? + "\n";
-        if json_on_stdout {
-            io::stdout().lock().write_all(text.as_bytes())?;
-        } else {
-            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-    }
+    let report = serde_json::json!({ "frame": "1920x1080 BGRA", "threads": args.threads, "units": lines });
+    json::write(args.json.as_deref(), &report)?;
     // Units that were asked for by name and are all missing: nothing was done.
     let nothing = chosen && lines.iter().all(|line| line.skipped.is_some());
     Ok(if nothing { ExitCode::from(crate::EXIT_FAILED) } else { ExitCode::SUCCESS })

@@ -19,6 +19,7 @@ use serde::Serialize;
 pub(crate) use args::{Args, Task};
 
 use crate::console::Console;
+use crate::json;
 
 /// Some pictures could not be read.
 const EXIT_PARTLY: u8 = 1;
@@ -130,15 +131,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         output::write(folder, &measured, &found)
             .with_context(|| format!("cannot write the report to {}", folder.display()))?;
     }
-    match args.json.as_deref() {
-        Some(path) if path.as_os_str() == "-" => write_json(io::stdout().lock(), &measured)?,
-        Some(path) => {
-            let file =
-                std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            write_json(io::BufWriter::new(file), &measured)?;
-            print(&report)?;
-        }
-        None => print(&report)?,
+    json::write(args.json.as_deref(), &measured)?;
+    if !json::on_stdout(args.json.as_deref()) {
+        print(&report)?;
     }
     if found.unreadable > 0 {
         let count = found.unreadable;
@@ -150,26 +145,13 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
 
 fn compare_resizes(args: &Args, folder: &Path, truth: &Truth, console: &Console) -> anyhow::Result<ExitCode> {
     let rows = compare::run(args, folder, truth, console)?;
-    match args.json.as_deref() {
-        Some(path) if path.as_os_str() == "-" => write_json(io::stdout().lock(), &rows)?,
-        path => {
-            if let Some(path) = path {
-                let file = std::fs::File::create(path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                write_json(io::BufWriter::new(file), &rows)?;
-            }
-            compare::print(&rows)?;
-        }
+    json::write(args.json.as_deref(), &rows)?;
+    if !json::on_stdout(args.json.as_deref()) {
+        compare::print(&rows)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(report: &Report) -> io::Result<()> {
     io::stdout().lock().write_all(report.to_markdown().as_bytes())
-}
-
-fn write_json(mut to: impl Write, measured: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut to, measured)?;
-    writeln!(to)?;
-    to.flush()
 }

@@ -11,7 +11,7 @@ use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 use crate::commands::detect::FitArg;
 use crate::console::Console;
-use crate::values::{FrameSize, Size};
+use crate::values::{FrameSize, STDOUT, Size};
 use crate::weights;
 
 /// Write the network as a file for other runtimes
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let precision = if args.f32 { Precision::F32 } else { Precision::F16 };
     let options = Options { precision, resize, ..Options::new(args.size.height, args.size.width) };
     let file = export(&model, &options)?;
-    if args.onnx.as_os_str() == "-" {
+    if args.onnx.as_os_str() == STDOUT {
         io::stdout().lock().write_all(&file)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -6,7 +6,6 @@ mod experiments;
 mod measure;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use serde::Serialize;
 
 use super::frame::CameraFrame;
 use crate::console::Console;
+use crate::json;
 use crate::weights;
 use experiments::{Experiment, experiments};
 use measure::{Bench, Figure, Outcome};
@@ -142,9 +142,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         adapter: adapter(args.gpu.as_deref()),
         ort_library: args.ort_library.clone(),
     };
-    let json_on_stdout = args.json.as_ref().is_some_and(|path| path.as_os_str() == "-");
+    let table = !json::on_stdout(args.json.as_deref());
     let mut rows = Vec::new();
-    if !json_on_stdout {
+    if table {
         println!("{}", head());
     }
     for experiment in experiments() {
@@ -152,21 +152,14 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
             continue;
         }
         let row = Row::new(&experiment, bench.run(&experiment)?);
-        if !json_on_stdout {
+        if table {
             println!("{}", line(&row));
         }
         rows.push(row);
     }
     let frames = bench.frames;
     let report = Report { frame: "1920x1080 BGRA", threads: args.threads, frames, rows: &rows };
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report)? + "\n";
-        if json_on_stdout {
-            io::stdout().lock().write_all(text.as_bytes())?;
-        } else {
-            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-    }
+    json::write(args.json.as_deref(), &report)?;
     if let Some((path, png)) = chart {
         let title =
             format!("The iPhone system's experiments: 1080 x 1920 BGRA frame, {} threads", args.threads);

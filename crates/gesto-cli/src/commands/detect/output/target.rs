@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-/// The path that means standard output.
-pub(crate) const STDOUT: &str = "-";
+use crate::values::STDOUT;
 
 /// A file or standard output.
 pub(super) struct Target {
