@@ -252,16 +252,16 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
     match isa {
         Isa::Portable | Isa::PortableInt8 => {}
         Isa::Avx2F32 => need!("avx2", "fma", "f16c"),
-        Isa::Avx512F32 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma"),
-        Isa::Avx512Bf16 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma"),
+        Isa::Avx512F32 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "fma", "avx2"),
+        Isa::Avx512Bf16 => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma", "avx2"),
         Isa::AmxBf16 => {
             // The kernel's epilogue is AVX-512; every processor with the matrix unit has it.
-            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma");
+            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512bf16", "fma", "avx2");
             kernels::amx::detect::bf16()?;
         }
-        Isa::Avx512Vnni => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma"),
+        Isa::Avx512Vnni => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma", "avx2"),
         Isa::AmxInt8 => {
-            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma");
+            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma", "avx2");
             kernels::amx::detect::int8()?;
         }
     }

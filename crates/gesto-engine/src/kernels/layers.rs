@@ -282,10 +282,10 @@ macro_rules! by_tier {
             Tier::Plain => $plain($($argument),*),
             // SAFETY: the tier proves the instructions.
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => unsafe { $avx2($($argument),*) },
+            Tier::Avx2(_) => unsafe { $avx2($($argument),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => unsafe { $avx512($($argument),*) },
+            Tier::Avx512(_) => unsafe { $avx512($($argument),*) },
         }
     };
 }

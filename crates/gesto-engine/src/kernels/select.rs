@@ -318,6 +318,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn a_crowd_takes_the_dense_tiles() {
         // Rows of 8 cells with their border, tiles of 4: nothing can be left out.

@@ -118,10 +118,10 @@ fn accumulate(tier: Tier, sums: &mut [u32], row: &[u8], weight: u16) {
         Tier::Plain => accumulate_plain(sums, row, weight),
         // SAFETY: the tier proves the instructions.
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 => unsafe { super::avx2::accumulate(sums, row, weight) },
+        Tier::Avx2(_) => unsafe { super::avx2::accumulate(sums, row, weight) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx512 => unsafe { super::avx512::accumulate(sums, row, weight) },
+        Tier::Avx512(_) => unsafe { super::avx512::accumulate(sums, row, weight) },
     }
 }
 

@@ -128,7 +128,7 @@ pub(super) unsafe fn spread(pixels: &[[u8; 3]], samples: &mut [[u8; 4]]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(super) unsafe fn emit(cells: Cells, line: &[[u8; 4]], to: *mut u8) {
     let done = match cells {
-        // SAFETY: passed on from the caller; processors with AVX-512 have AVX2.
+        // SAFETY: passed on from the caller; a tier of AVX-512 has AVX2 too.
         Cells::Rgb8 => unsafe { super::avx2::rgb8(line, to) },
         Cells::Numbers(Format::U8) => {
             let (sixteens, _) = line.as_chunks::<16>();

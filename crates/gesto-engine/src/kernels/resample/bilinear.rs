@@ -105,7 +105,7 @@ impl Blend {
                     // SAFETY: the tier proves the instructions; every pair of this row lies in `data`.
                     unsafe {
                         match tier {
-                            Tier::Avx512 => {
+                            Tier::Avx512(_) => {
                                 super::avx512::bilinear(&self.weights, pairs, data, y, first, line)
                             }
                             _ => super::avx2::bilinear(&self.weights, pairs, data, y, first, line),
@@ -141,7 +141,7 @@ impl Blend {
         // SAFETY: the tier proves the instructions; there is a lane for each pixel.
         unsafe {
             match tier {
-                Tier::Avx512 => super::avx512::blend(&self.weights, lanes, y, first, line),
+                Tier::Avx512(_) => super::avx512::blend(&self.weights, lanes, y, first, line),
                 _ => super::avx2::blend(&self.weights, lanes, y, first, line),
             }
         }

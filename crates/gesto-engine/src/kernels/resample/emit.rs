@@ -31,9 +31,9 @@ pub(in crate::kernels) unsafe fn emit(tier: Tier, cells: Cells, line: &[[u8; 4]]
     unsafe {
         match tier {
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => super::avx512::emit(cells, line, to),
+            Tier::Avx512(_) => super::avx512::emit(cells, line, to),
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => super::avx2::emit(cells, line, to),
+            Tier::Avx2(_) => super::avx2::emit(cells, line, to),
             Tier::Plain => plain(cells, line, to),
         }
     }
@@ -47,7 +47,7 @@ pub(in crate::kernels) fn spread(tier: Tier, pixels: &[[u8; 3]], samples: &mut [
     match tier {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the tier proves the instructions.
-        Tier::Avx512 => unsafe { super::avx512::spread(pixels, samples) },
+        Tier::Avx512(_) => unsafe { super::avx512::spread(pixels, samples) },
         _ => {
             for (sample, &[r, g, b]) in samples[..pixels.len()].iter_mut().zip(pixels) {
                 *sample = [r, g, b, 0];

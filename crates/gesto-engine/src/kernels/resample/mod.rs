@@ -41,19 +41,26 @@ pub(crate) const CHUNK: usize = 512;
 pub(crate) enum Tier {
     Plain,
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    Avx2(Proof),
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512(Proof),
 }
+
+/// Made from a token only.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Proof(());
 
 impl Tier {
     /// The best that a token proves.
     pub(crate) fn of(token: Token) -> Self {
         match token.isa() {
             #[cfg(target_arch = "x86_64")]
-            Isa::AmxBf16 | Isa::AmxInt8 | Isa::Avx512F32 | Isa::Avx512Bf16 | Isa::Avx512Vnni => Self::Avx512,
+            Isa::AmxBf16 | Isa::AmxInt8 | Isa::Avx512F32 | Isa::Avx512Bf16 | Isa::Avx512Vnni => {
+                Self::Avx512(Proof(()))
+            }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2F32 => Self::Avx2,
+            Isa::Avx2F32 => Self::Avx2(Proof(())),
             _ => Self::Plain,
         }
     }

@@ -74,7 +74,7 @@ fn order(tier: Tier, line: &mut [[u8; 4]], colours: [u8; 3]) {
     match tier {
         // SAFETY: the tier proves the instructions.
         #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 | Tier::Avx512 => unsafe { super::avx2::order(line, colours) },
+        Tier::Avx2(_) | Tier::Avx512(_) => unsafe { super::avx2::order(line, colours) },
         Tier::Plain => {
             for pixel in line {
                 let [r, g, b] = colours.map(|c| pixel[usize::from(c)]);

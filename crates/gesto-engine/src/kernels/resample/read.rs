@@ -59,9 +59,9 @@ pub(super) fn to_rgb(tier: Tier, format: PixelFormat, line: &mut [[u8; 4]]) {
         PixelFormat::Bgr8 | PixelFormat::Bgra8 => line.iter_mut().for_each(|pixel| pixel.swap(0, 2)),
         PixelFormat::Nv12 | PixelFormat::Yuyv => match tier {
             Tier::Plain => yuv_plain(line),
-            // SAFETY: the tier proves the instructions; processors with AVX-512 have AVX2.
+            // SAFETY: the tier proves the instructions, AVX-512 with AVX2.
             #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 | Tier::Avx512 => unsafe { super::avx2::yuv(line) },
+            Tier::Avx2(_) | Tier::Avx512(_) => unsafe { super::avx2::yuv(line) },
         },
     }
 }
