@@ -14,7 +14,8 @@ pub(super) const CELLS: usize = 6;
 #[derive(Clone, Copy)]
 struct Ymm2(__m256, __m256);
 
-// SAFETY (of every block below): the processor has AVX2 and FMA, which `splat` and `load` require, and of which a value is proof.
+// SAFETY (of every block below): the processor has AVX2 and FMA, which `splat` and `load` require, and of which a value is
+// proof.
 impl Vector for Ymm2 {
     /// # Safety
     /// As [`Vector::splat`].

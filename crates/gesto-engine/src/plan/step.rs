@@ -85,8 +85,8 @@ pub(crate) struct ConvStep {
     pub(crate) row: usize,
     pub(crate) blocks: Vec<Block>,
     pub(crate) chunks: Vec<Chunk>,
-    /// Byte offset in [`Plan::weights`](super::Plan::weights) of one f32 for each output channel, chunk by chunk. In plans of bytes another such
-    /// list follows: what a sum is worth.
+    /// Byte offset in [`Plan::weights`](super::Plan::weights) of one f32 for each output channel, chunk by chunk. In plans
+    /// of bytes another such list follows: what a sum is worth.
     pub(crate) bias: usize,
     pub(crate) activation: Activation,
     /// Written as f32 in a plan of another format.

@@ -167,7 +167,8 @@ impl DetectorBuilder {
         self
     }
 
-    /// The kernels to run, of the network and of the resize. Default: the best that this machine has (and the variable `GESTO_ISA` allows).
+    /// The kernels to run, of the network and of the resize. Default: the best that this machine has (and the variable
+    /// `GESTO_ISA` allows).
     #[must_use]
     pub fn isa(mut self, isa: Isa) -> Self {
         self.isa = Some(isa);

@@ -19,8 +19,8 @@ use crate::values::{FrameSize, Size};
 /// Time every way to resize alone, in front of a network on the processor
 ///
 /// Frames are BGRA of 8 bits in memory, noise in them: no way's time depends on the pixels. The way `fused` has no time of
-/// its own inside the network; its samples are timed as a pass. Those of a graphics processor include the way there and back. The first line of a frame is the floor of a bilinear resize on
-/// one core: reading the rows that it needs.
+/// its own inside the network; its samples are timed as a pass. Those of a graphics processor include the way there and back.
+/// The first line of a frame is the floor of a bilinear resize on one core: reading the rows that it needs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Network input; both sides are multiples of 32

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 /// List the compute units that this machine has, with the reason for those it lacks
 ///
-/// Each line that says yes begins with a value of `--unit`. The processor's lines are kernel tiers: `--unit cpu` takes the first that is
-/// there, and the variable GESTO_ISA forces another.
+/// Each line that says yes begins with a value of `--unit`. The processor's lines are kernel tiers: `--unit cpu` takes the
+/// first that is there, and the variable GESTO_ISA forces another.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write JSON instead of the table

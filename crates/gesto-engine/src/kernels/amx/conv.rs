@@ -1,8 +1,8 @@
 //! Convolution on the matrix unit.
 //!
-//! A tile row is a cache line of the input: 32 channels of bf16, or 64 bytes, of one cell. A window's tap is the same tile load at a shifted
-//! address, so nothing is gathered or copied. Two tiles of cells by two of output channels are summed at a time: each
-//! loaded tile is used twice, and the unit's eight registers are full.
+//! A tile row is a cache line of the input: 32 channels of bf16, or 64 bytes, of one cell. A window's tap is the same tile
+//! load at a shifted address, so nothing is gathered or copied. Two tiles of cells by two of output channels are summed at
+//! a time: each loaded tile is used twice, and the unit's eight registers are full.
 //!
 //! The vector units would idle while the matrix unit multiplies, and the other way round: so the bias, activation and
 //! rounding of one pair of tiles are spread over the taps of the next.

@@ -76,7 +76,8 @@ impl Machine for ThisMachine {
     }
 
     fn saved_states(&mut self) -> Option<u64> {
-        (__cpuid(1).ecx & OSXSAVE != 0).then(xcr0)
+        // SAFETY: OSXSAVE is set.
+        (__cpuid(1).ecx & OSXSAVE != 0).then(|| unsafe { xcr0() })
     }
 
     fn request_permission(&mut self) -> Result<(), String> {
@@ -93,7 +94,9 @@ impl Machine for ThisMachine {
     }
 }
 
-fn xcr0() -> u64 {
+/// # Safety
+/// CPUID shows OSXSAVE.
+unsafe fn xcr0() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: the caller has seen OSXSAVE, so xgetbv is legal; it only reads a register.
     unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
