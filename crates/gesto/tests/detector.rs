@@ -1,8 +1,11 @@
 //! The detector's settings, models and batches. Small inputs: what the network finds is tested elsewhere.
 
+#[path = "common/heads.rs"]
+mod heads;
+
 use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Frame, Model, Rotation};
 
-const SHIPPED: &[u8] = include_bytes!("../../../models/multi-n.safetensors");
+use heads::with_heads;
 
 fn small() -> DetectorBuilder {
     Detector::builder().size(64, 32).threads(2)
@@ -45,17 +48,8 @@ fn files_that_are_no_model_are_refused() {
     std::fs::remove_file(garbage).unwrap();
 }
 
-/// The shipped network with another description of its heads; tensors that no head names are left over.
-fn with_heads(heads: &str) -> gesto::Result<Model> {
-    let (len, rest) = SHIPPED.split_first_chunk::<8>().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
-    let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
-    header["__metadata__"]["heads"] = heads.into();
-    let header = serde_json::to_vec(&header).unwrap();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header);
-    file.extend(data);
-    Ok(Model::from_bytes(file)?)
+fn model_with_heads(heads: &str) -> gesto::Result<Model> {
+    Ok(Model::from_bytes(with_heads(heads))?)
 }
 
 fn picture() -> Vec<u8> {
@@ -72,7 +66,7 @@ fn single_head_models_of_other_classes_run() {
     // At threshold 0 every anchor point is a candidate.
     let everything = |model| small().confidence_hand(0.0).confidence_body(0.0).iou_body(1.0).model(model);
 
-    let mut detector = everything(with_heads(&detect).unwrap()).build().unwrap();
+    let mut detector = everything(model_with_heads(&detect).unwrap()).build().unwrap();
     let out = detector.detect(&frame).unwrap();
     assert!(!out.hands.is_empty() && out.people.is_empty());
     for hand in &out.hands {
@@ -83,7 +77,7 @@ fn single_head_models_of_other_classes_run() {
         assert!(b.w >= 1.0 && b.h >= 1.0, "{b:?}");
     }
 
-    let mut detector = everything(with_heads(pose).unwrap()).build().unwrap();
+    let mut detector = everything(model_with_heads(pose).unwrap()).build().unwrap();
     let out = detector.detect(&frame).unwrap();
     // 64 x 32 has 32 + 8 + 2 anchor points; overlap of 1 lets all pass.
     assert_eq!((out.hands.len(), out.people.len()), (0, 42));
@@ -93,7 +87,7 @@ fn single_head_models_of_other_classes_run() {
 fn settings_build_the_same_detector_again() {
     let names: Vec<String> = (0..19).map(|i| format!("thing {i}")).collect();
     let heads = serde_json::json!([{ "name": "hand", "classes": names }]).to_string();
-    let first = small().model(with_heads(&heads).unwrap()).build().unwrap();
+    let first = small().model(model_with_heads(&heads).unwrap()).build().unwrap();
     let again = first.settings().clone().build().unwrap();
     assert_eq!(again.size(), (64, 32));
     assert_eq!(again.model().unwrap().graph(), first.model().unwrap().graph());
@@ -103,7 +97,7 @@ fn settings_build_the_same_detector_again() {
 fn a_pose_head_of_other_keypoints_is_refused() {
     let heads = r#"[{"name":"hand","classes":["palm"],"keypoints":21}]"#;
     // The engine refuses the shapes before the detector could refuse the count.
-    let error = with_heads(heads).unwrap_err();
+    let error = model_with_heads(heads).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Model, "{error}");
 }
 

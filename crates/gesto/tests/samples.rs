@@ -1,16 +1,15 @@
 //! The whole way on a real picture: what is found, and that it is the same however the picture is stored.
 
+#[path = "common/picture.rs"]
+mod picture;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 use gesto::{Detections, Detector, Fit, Frame, KeypointName, Orientation, PixelFormat, Plane};
 
-struct Picture {
-    width: u32,
-    height: u32,
-    rgb: Vec<u8>,
-}
+use picture::Picture;
 
 /// NASA's portrait of Eileen Collins: one person, facing the camera.
 fn astronaut() -> Picture {
@@ -23,26 +22,6 @@ fn astronaut() -> Picture {
     let (width, height) = (info.width, info.height * 3 / 4);
     rgb.truncate((width * height * 3) as usize);
     Picture { width, height, rgb }
-}
-
-impl Picture {
-    fn frame(&self) -> Frame<'_> {
-        Frame::rgb8(&self.rgb, self.width, self.height).unwrap()
-    }
-
-    /// As a camera would store it that needs `orientation` to make it upright.
-    fn stored(&self, orientation: Orientation) -> Self {
-        // A quarter turn exchanges the sides in both directions.
-        let (width, height) = orientation.upright_size(self.width, self.height);
-        let mut rgb = vec![0; self.rgb.len()];
-        for (i, pixel) in self.rgb.as_chunks::<3>().0.iter().enumerate() {
-            let (x, y) = (i as u32 % self.width, i as u32 / self.width);
-            let center = (x as f32 + 0.5, y as f32 + 0.5);
-            let (x, y) = orientation.to_stored(center, width as f32, height as f32);
-            rgb.as_chunks_mut::<3>().0[(y as u32 * width + x as u32) as usize] = *pixel;
-        }
-        Self { width, height, rgb }
-    }
 }
 
 fn detector(fit: Fit) -> Detector {

@@ -3,6 +3,11 @@
 //! Units that this machine lacks are skipped by name; `GESTO_REQUIRE_GPU=1` and `GESTO_REQUIRE_ORT=1` make that a
 //! failure, for CI.
 
+#[path = "common/heads.rs"]
+mod heads;
+#[path = "common/picture.rs"]
+mod picture;
+
 use std::io::{Cursor, Write as _};
 
 use gesto::unit::{Adapter, Provider};
@@ -11,14 +16,11 @@ use gesto::{
     PostProcessing, Resize, Unit,
 };
 
+use heads::with_heads;
+use picture::Picture;
+
 /// A webcam frame with two people, one of them showing a gesture: 224 x 320 pixels.
 const PICTURE: &[u8] = include_bytes!("../../gesto-engine/tests/golden/two-people-320x224.png");
-
-struct Picture {
-    width: u32,
-    height: u32,
-    rgb: Vec<u8>,
-}
 
 impl Picture {
     /// Twice the picture's size, so that the resize has something to do.
@@ -35,23 +37,6 @@ impl Picture {
         };
         let rgb = (0..width * height).flat_map(pixel).collect();
         Self { width, height, rgb }
-    }
-
-    /// As a camera would store it that needs `orientation` to make it upright.
-    fn stored(&self, orientation: Orientation) -> Self {
-        let (width, height) = orientation.upright_size(self.width, self.height);
-        let mut rgb = vec![0; self.rgb.len()];
-        for (i, pixel) in self.rgb.as_chunks::<3>().0.iter().enumerate() {
-            let (x, y) = (i as u32 % self.width, i as u32 / self.width);
-            let center = (x as f32 + 0.5, y as f32 + 0.5);
-            let (x, y) = orientation.to_stored(center, width as f32, height as f32);
-            rgb.as_chunks_mut::<3>().0[(y as u32 * width + x as u32) as usize] = *pixel;
-        }
-        Self { width, height, rgb }
-    }
-
-    fn frame(&self) -> Frame<'_> {
-        Frame::rgb8(&self.rgb, self.width, self.height).unwrap()
     }
 
     /// Bytes of the picture in a format, with seven bytes between rows.
@@ -394,18 +379,9 @@ fn an_onnx_file_needs_a_unit_that_reads_it() {
     std::fs::remove_file(file).unwrap();
 }
 
-/// The shipped network with another description of its heads, as an ONNX file; tensors that no head names are left over.
+/// The shipped network with other heads, as an ONNX file.
 fn onnx(heads: &str) -> Vec<u8> {
-    const SHIPPED: &[u8] = include_bytes!("../../../models/multi-n.safetensors");
-    let (len, rest) = SHIPPED.split_first_chunk::<8>().unwrap();
-    let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
-    let mut header: serde_json::Value = serde_json::from_slice(header).unwrap();
-    header["__metadata__"]["heads"] = heads.into();
-    let header = serde_json::to_vec(&header).unwrap();
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header);
-    file.extend(data);
-    let model = gesto::Model::from_bytes(file).unwrap();
+    let model = gesto::Model::from_bytes(with_heads(heads)).unwrap();
     gesto_onnx::export(&model, &gesto_onnx::Options::new(320, 224)).unwrap()
 }
 

@@ -34,8 +34,8 @@ pub(super) struct Packed {
 impl Packer {
     /// With room for all weights of a model.
     pub(super) fn new(model: &Model, format: Format) -> Self {
-        // A little more than the parameters: biases and lines are filled up.
-        Self { lines: Vec::with_capacity(model.graph().parameters() * format.bytes() / LINE * 9 / 8) }
+        // Transformed windows are 16/9 as large, and biases and lines are filled up. Room that stays empty is never touched.
+        Self { lines: Vec::with_capacity(model.graph().parameters() * format.bytes() / LINE * 2) }
     }
 
     pub(super) fn finish(self) -> Lines {
