@@ -8,6 +8,7 @@ mod export;
 mod hostile;
 #[cfg(unix)]
 mod interrupt;
+mod live;
 mod outputs;
 mod program;
 mod quantize;

@@ -1,5 +1,8 @@
 //! `gesto live`: a web page that shows gestures and people in a camera's picture as they move.
 
+mod address;
+mod source;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +13,7 @@ use anyhow::{Context, anyhow};
 use gesto::{Detector, Fit, Resize, Unit};
 use gesto_live::engine::{DetectorBackend, Offer};
 use gesto_live::settings::Thresholds;
-use gesto_live::{Access, Config, Limits, Server, SourceConfig, Token};
+use gesto_live::{Access, Config, ConfigErrorKind, Limits, Server, SourceConfig, Token};
 
 use crate::console::Console;
 use crate::unit::UnitArgs;
@@ -23,8 +26,8 @@ use crate::values::{Size, fraction};
 /// HTTP and WebSocket interface (see /v1/openapi.json).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Address and port to listen on; anything beyond this machine needs --token or --insecure
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7860")]
+    /// Address and port to listen on, or a port of this machine; anything beyond it needs --token or --insecure
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7860", value_parser = address::listen)]
     listen: SocketAddr,
 
     /// Whose picture: the `browser`'s camera, or /dev/video0, rtsp://..., or a file of this machine
@@ -132,14 +135,17 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let token = config.access.token.clone();
         let server = Server::bind(config, Arc::new(backend)).await.map_err(|error| anyhow!("{error}"))?;
-        let address = page_address(server.address(), token.as_ref());
+        let pages = address::pages(server.address(), token.as_ref());
         // Standard output: `gesto live | head -1` gives scripts the address.
-        println!("{address}");
-        console.detail("gesto live listens; Ctrl-C ends it");
-        if args.open
-            && let Err(error) = open::that_detached(&address)
-        {
-            console.error(&anyhow!("the browser did not open: {error}"));
+        for page in &pages {
+            println!("gesto live: {page}");
+        }
+        if let Some(states) = server.source() {
+            // It ends with the server.
+            tokio::spawn(source::tell(states, *console));
+        }
+        if args.open && open::that_detached(&pages[0].url).is_err() {
+            console.problem("no browser could be opened; open the address above yourself");
         }
         server.run(ended()).await;
         Ok(ExitCode::SUCCESS)
@@ -154,12 +160,8 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         Some("auto") => Some(Token::random()),
         Some(text) => Some(Token::new(text).context("--token")?),
     };
-    let source = (args.source != "browser")
-        .then(|| SourceConfig { input: args.source.as_str().into(), mirrored: args.source_mirrored });
-    if let Some(SourceConfig { input: gesto_media::source::Input::File(path), .. }) = &source {
-        // A camera or an address may come and go; a file that is not there is a mistake.
-        anyhow::ensure!(path.is_file(), "--source {}: there is no such file", path.display());
-    }
+    let source =
+        source::input(&args.source)?.map(|input| SourceConfig { input, mirrored: args.source_mirrored });
     let limits = Limits {
         streams: args.max_streams.into(),
         connections: args.max_connections.into(),
@@ -175,7 +177,15 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         origins: args.allow_origin.clone(),
     };
     let config = Config { listen: args.listen, access, limits, source, workers: args.workers.into() };
-    config.check().map_err(|error| anyhow!("{error} (--token auto, or --insecure)"))?;
+    config.check().map_err(|error| match error.kind() {
+        ConfigErrorKind::Open => anyhow!(
+            "{} can be reached from other machines: add --token auto, or --insecure to let everybody in",
+            args.listen.ip()
+        ),
+        ConfigErrorKind::Origin => anyhow!("--allow-origin: {error}"),
+        ConfigErrorKind::Host => anyhow!("--allow-host: {error}"),
+        _ => anyhow!("{error}"),
+    })?;
     Ok(config)
 }
 
@@ -240,22 +250,6 @@ fn units(args: &UnitArgs) -> (Vec<Unit>, BTreeMap<String, String>) {
     (units, missing)
 }
 
-/// The address to type: that of this machine when the server listens on all of its own.
-fn page_address(listen: SocketAddr, token: Option<&Token>) -> String {
-    let mut shown = listen;
-    if listen.ip().is_unspecified() {
-        shown.set_ip(if listen.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    match token {
-        Some(token) => format!("http://{shown}/login?token={}", token.as_str()),
-        None => format!("http://{shown}/"),
-    }
-}
-
 /// Waits for Ctrl-C or the system's wish that we end.
 async fn ended() {
     let interrupted = tokio::signal::ctrl_c();
@@ -299,17 +293,13 @@ mod tests {
         assert!(config(&parse(&["--listen", "0.0.0.0:7860", "--token", "auto"])).is_ok());
         assert!(config(&parse(&["--token", "short"])).is_err());
         assert!(config(&parse(&["--source", "/no/such/clip.mp4"])).is_err());
-        assert!(config(&parse(&["--allow-origin", "example.org"])).is_err());
     }
 
     #[test]
-    fn the_address_can_be_typed() {
-        let token = Token::new("0123456789abcdef").unwrap();
-        assert_eq!(page_address("127.0.0.1:7860".parse().unwrap(), None), "http://127.0.0.1:7860/");
-        assert_eq!(
-            page_address("0.0.0.0:80".parse().unwrap(), Some(&token)),
-            "http://127.0.0.1:80/login?token=0123456789abcdef"
-        );
-        assert_eq!(page_address("[::]:80".parse().unwrap(), None), "http://[::1]:80/");
+    fn a_mistake_names_its_flag() {
+        for (flag, value) in [("--allow-origin", "example.org"), ("--allow-host", "http://camera")] {
+            let error = config(&parse(&[flag, value])).unwrap_err().to_string();
+            assert!(error.starts_with(flag) && !error.contains("--token"), "{error}");
+        }
     }
 }
