@@ -40,4 +40,13 @@ fn waiting_threads_sleep() {
         println!("4 threads used {spent:?} of processor time in 300 ms without a frame");
         assert!(spent < Duration::from_millis(3), "idle threads burn: {spent:?} in 300 ms");
     }
+    for _ in 0..3 {
+        // A frame was announced and does not come: three threads look out for it for 2 ms each, and no longer.
+        let before = time_on_processors().unwrap();
+        network.wake();
+        std::thread::sleep(Duration::from_millis(300));
+        let spent = time_on_processors().unwrap() - before;
+        println!("3 threads used {spent:?} of processor time for a frame that did not come");
+        assert!(spent < Duration::from_millis(9), "threads look out for a frame for ever: {spent:?}");
+    }
 }

@@ -11,6 +11,7 @@
 mod ahead;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
+mod apart;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

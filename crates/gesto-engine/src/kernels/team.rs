@@ -5,9 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::apart::{Avoided, Place};
+
 /// How long a worker looks out for the next frame before it sleeps. Longer than the gap between two frames of
 /// back-to-back work, far shorter than a camera's frame time.
 const LINGER: Duration = Duration::from_micros(50);
+/// How long a worker that was called looks out for its job: longer than a camera's JPEG takes to decode.
+const CALLED: Duration = Duration::from_millis(2);
 /// Turns of a spin loop before it offers the core to others.
 const SPINS: u32 = 2_000;
 
@@ -15,7 +19,15 @@ const SPINS: u32 = 2_000;
 #[derive(Debug)]
 pub(crate) struct Team {
     shared: Arc<Shared>,
-    workers: Vec<(JoinHandle<()>, Thread)>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    handle: JoinHandle<()>,
+    thread: Thread,
+    place: Arc<Place>,
+    avoided: Avoided,
 }
 
 /// Keeps the members of a team in step within one job.
@@ -33,6 +45,8 @@ struct Shared {
     gate: AtomicU64,
     /// Workers that have done the job.
     finished: AtomicU32,
+    /// A job is about to come.
+    called: AtomicBool,
     quit: AtomicBool,
     panicked: AtomicBool,
     /// A closure on the caller's stack, valid while the gate is open or a worker is inside.
@@ -52,6 +66,7 @@ impl Team {
         let shared = Arc::new(Shared {
             gate: AtomicU64::new(CLOSED),
             finished: AtomicU32::new(0),
+            called: AtomicBool::new(false),
             quit: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             job: AtomicPtr::new(std::ptr::null_mut()),
@@ -59,12 +74,17 @@ impl Team {
         });
         let workers = (1..size)
             .map(|index| {
-                let shared = Arc::clone(&shared);
+                let (shared, place) = (Arc::clone(&shared), Arc::<Place>::default());
                 let builder = thread::Builder::new().name(format!("gesto-{index}"));
-                let handle =
-                    builder.spawn(move || shared.work(index)).expect("the system can start a thread");
-                let thread = handle.thread().clone();
-                (handle, thread)
+                let work = {
+                    let place = Arc::clone(&place);
+                    move || {
+                        place.tell();
+                        shared.work(index);
+                    }
+                };
+                let handle = builder.spawn(work).expect("the system can start a thread");
+                Worker { thread: handle.thread().clone(), handle, place, avoided: Avoided::default() }
             })
             .collect();
         Self { shared, workers }
@@ -73,6 +93,24 @@ impl Team {
     /// Number of threads, the caller's included.
     pub(crate) fn size(&self) -> usize {
         self.workers.len() + 1
+    }
+
+    /// Wakes the workers for a job that is about to come: for [`CALLED`] they look out for it, then they sleep again.
+    pub(crate) fn call(&mut self) {
+        self.keep_apart();
+        self.shared.called.store(true, Release);
+        self.wake();
+    }
+
+    fn keep_apart(&mut self) {
+        let members = self.size();
+        for worker in &mut self.workers {
+            worker.place.keep_off_mine(members, &mut worker.avoided);
+        }
+    }
+
+    fn wake(&self) {
+        self.workers.iter().for_each(|worker| worker.thread.unpark());
     }
 
     /// Runs `job(index, barrier)` once on every thread and returns when all are done.
@@ -94,19 +132,20 @@ impl Team {
 
     /// `least` workers have to take part.
     fn start(&mut self, job: &(dyn Fn(usize, &Barrier) + Sync), least: u32) {
-        let shared = &*self.shared;
-        assert!(!shared.panicked.load(Acquire), "a worker thread panicked earlier");
+        assert!(!self.shared.panicked.load(Acquire), "a worker thread panicked earlier");
         if self.workers.is_empty() {
-            return job(0, &shared.barrier);
+            return job(0, &self.shared.barrier);
         }
+        self.keep_apart();
+        let shared = &*self.shared;
         let mut erased = Job(job);
         shared.finished.store(0, Relaxed);
         shared.job.store((&raw mut erased).cast(), Relaxed);
         let number = (shared.gate.load(Relaxed) >> 32).wrapping_add(1) << 32;
         shared.gate.store(number, Release);
-        for (_, thread) in &self.workers {
-            thread.unpark();
-        }
+        // Who comes too late for this job need not look out for it.
+        shared.called.store(false, Release);
+        self.wake();
         // Also when `job` unwinds here, the workers are done with it before it goes.
         let wait = WaitOnDrop { shared, least };
         job(0, &shared.barrier);
@@ -138,10 +177,10 @@ impl Drop for WaitOnDrop<'_> {
 impl Drop for Team {
     fn drop(&mut self) {
         self.shared.quit.store(true, Release);
-        for (handle, thread) in self.workers.drain(..) {
-            thread.unpark();
+        for worker in self.workers.drain(..) {
+            worker.thread.unpark();
             // A worker's panic was reported by `run`.
-            let _ = handle.join();
+            let _ = worker.handle.join();
         }
     }
 }
@@ -188,10 +227,12 @@ impl Shared {
             if spins < SPINS {
                 continue;
             }
-            if idle_since.get_or_insert_with(Instant::now).elapsed() < LINGER {
+            let patience = if self.called.load(Acquire) { CALLED } else { LINGER };
+            if idle_since.get_or_insert_with(Instant::now).elapsed() < patience {
                 thread::yield_now();
             } else {
                 thread::park();
+                idle_since = None;
             }
         }
     }
@@ -266,6 +307,21 @@ mod tests {
             }
             assert_eq!(counter.into_inner(), size * 400);
         }
+    }
+
+    #[test]
+    fn called_workers_do_the_job_that_follows_soon_or_late() {
+        let mut team = Team::new(3);
+        let counter = AtomicUsize::new(0);
+        for pause in [Duration::ZERO, CALLED / 4, 2 * CALLED] {
+            team.call();
+            thread::sleep(pause);
+            team.run(|_, _| {
+                counter.fetch_add(1, Relaxed);
+            });
+            assert!(!team.shared.called.load(Relaxed), "nobody looks out for a job that has come");
+        }
+        assert_eq!(counter.into_inner(), 9);
     }
 
     #[test]

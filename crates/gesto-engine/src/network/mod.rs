@@ -137,6 +137,17 @@ impl Network {
         self.shared.dense = mode == HeadMode::Dense;
     }
 
+    /// Wakes the other threads for a frame that is about to come: they look out for it for 2 ms at most, and sleep again when
+    /// it does not come.
+    ///
+    /// A thread that sleeps takes a while to wake, during which the frame waits or the others do its share. So call this
+    /// when there is still something to do that takes a millisecond, such as decoding a JPEG, and the frame follows. It is
+    /// of no use right before a frame, and for frames that follow one another without a pause; it costs what the threads
+    /// would else have left to others in that time.
+    pub fn wake(&mut self) {
+        self.team.call();
+    }
+
     /// The picture that [`run`](Self::run) reads: `height * width` pixels of 8-bit RGB, row by row.
     pub fn input_mut(&mut self) -> &mut [u8] {
         &mut self.input

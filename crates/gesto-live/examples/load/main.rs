@@ -6,7 +6,8 @@
 //!     --server target/release/gesto --run 1x60x30 --run 8x15x600 --goals strict samples/fingers-lq.gif -- --threads 2
 //! ```
 //!
-//! `--run CLIENTSxFPSxSECONDS` may be repeated; what follows `--` goes to `gesto live`. With `--address` a server that
+//! The JPEGs halve their chroma both ways, as Chromium's canvas writes them at the page's quality; with `--full-chroma` they
+//! do not, and take longer to decode. `--run CLIENTSxFPSxSECONDS` may be repeated; what follows `--` goes to `gesto live`. With `--address` a server that
 //! runs already is measured instead of one of its own. With `--goals` the exit code is 1 when a goal is missed.
 
 #![forbid(unsafe_code)]
@@ -22,17 +23,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use report::{Goals, Report};
 use server::Server;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "load (--server PROGRAM | --address 127.0.0.1:7860) [--run CLIENTSxFPSxSECONDS]... \
-                     [--goals strict|generous] CLIP [-- ARGUMENTS OF gesto live]";
+                     [--goals strict|generous] [--full-chroma] CLIP [-- ARGUMENTS OF gesto live]";
 
 const WIDTH: u32 = 640;
 const HEIGHT: u32 = 480;
-/// What the page sends, near enough.
+/// The page's.
 const QUALITY: u8 = 80;
 
 /// One load.
@@ -61,6 +63,7 @@ struct Plan {
     address: Option<SocketAddr>,
     runs: Vec<Run>,
     goals: Option<Goals>,
+    full_chroma: bool,
     clip: String,
     arguments: Vec<String>,
 }
@@ -81,6 +84,7 @@ fn plan() -> Result<Plan, Failure> {
                     _ => return Err(USAGE.into()),
                 });
             }
+            "--full-chroma" => plan.full_chroma = true,
             "--" => plan.arguments.extend(words.by_ref()),
             clip if !clip.starts_with('-') => plan.clip = clip.to_owned(),
             _ => return Err(USAGE.into()),
@@ -98,7 +102,8 @@ fn plan() -> Result<Plan, Failure> {
 }
 
 /// The clip's frames as a browser would send them.
-fn pictures(clip: &str) -> Result<Vec<Bytes>, Failure> {
+fn pictures(clip: &str, full_chroma: bool) -> Result<Vec<Bytes>, Failure> {
+    let sampling = if full_chroma { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 };
     let mut source = gesto_media::source::open(clip, &gesto_media::Limits::default())?;
     let mut pictures = Vec::new();
     while let Some(shot) = source.next_frame()? {
@@ -107,7 +112,9 @@ fn pictures(clip: &str) -> Result<Vec<Bytes>, Failure> {
             image::RgbImage::from_raw(width, height, shot.picture.into_pixels()).ok_or("an odd picture")?;
         let picture = image::imageops::resize(&picture, WIDTH, HEIGHT, image::imageops::FilterType::Triangle);
         let mut jpeg = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&picture)?;
+        let mut encoder = Encoder::new(&mut jpeg, QUALITY);
+        encoder.set_sampling_factor(sampling);
+        encoder.encode(picture.as_raw(), WIDTH as u16, HEIGHT as u16, ColorType::Rgb)?;
         pictures.push(jpeg.into());
     }
     if pictures.is_empty() { Err("the clip has no frames".into()) } else { Ok(pictures) }
@@ -149,7 +156,7 @@ async fn load(
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<ExitCode, Failure> {
     let plan = plan()?;
-    let pictures = Arc::new(pictures(&plan.clip)?);
+    let pictures = Arc::new(pictures(&plan.clip, plan.full_chroma)?);
     let server = match (&plan.server, plan.address) {
         (Some(program), _) => Server::start(program, &plan.arguments)?,
         (None, Some(address)) => Server::at(address),
@@ -166,7 +173,7 @@ async fn main() -> Result<ExitCode, Failure> {
         "settings": info["settings"],
         "arguments": plan.arguments,
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "picture": { "width": WIDTH, "height": HEIGHT, "jpeg_bytes": bytes / pictures.len() },
+        "picture": { "width": WIDTH, "height": HEIGHT, "full_chroma": plan.full_chroma, "jpeg_bytes": bytes / pictures.len() },
         "runs": reports,
     });
     println!("{figures:#}");

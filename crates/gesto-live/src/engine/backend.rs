@@ -7,6 +7,9 @@ use crate::wire::Choices;
 
 /// Finds hands and people in frames.
 pub trait Detect: Send {
+    /// A frame is about to come: it is being unpacked.
+    fn wake(&mut self) {}
+
     /// Looks at one frame and replaces what `out` held.
     ///
     /// # Errors

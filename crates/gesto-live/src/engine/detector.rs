@@ -173,6 +173,10 @@ struct Library {
 }
 
 impl Detect for Library {
+    fn wake(&mut self) {
+        self.detector.wake();
+    }
+
     fn detect(
         &mut self,
         frame: &Frame<'_>,

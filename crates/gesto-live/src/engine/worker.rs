@@ -133,6 +133,8 @@ impl Worker {
                     Some(3) => raw(PixelFormat::Rgb8, bytes, *width, *height, self.limits)?,
                     Some(_) => raw(PixelFormat::Rgba8, bytes, *width, *height, self.limits)?,
                     None => {
+                        // The network's other threads wake up meanwhile.
+                        self.detectors[0].1.wake();
                         gesto_media::source::decode(bytes, &mut self.picture, &self.limits)
                             .map_err(of_client)?;
                         whole(&self.picture)?

@@ -94,6 +94,16 @@ impl Detector {
         }
     }
 
+    /// Says that a frame is about to come, so that nobody has to be woken when it is here: on the CPU the threads that share a
+    /// frame look out for it, for 2 ms at most. Other units do nothing.
+    ///
+    /// Call it before a millisecond of other work that the frame needs, such as decoding its JPEG. It is of no use right
+    /// before [`detect`](Self::detect), for frames that follow one another without a pause, and with one thread; and it
+    /// takes processor time from others.
+    pub fn wake(&mut self) {
+        self.pipeline.wake();
+    }
+
     /// What each frame shows, in order; on the CPU each thread works on frames of its own.
     ///
     /// Faster than frame after frame, at a higher latency. The first call plans one network for each thread.

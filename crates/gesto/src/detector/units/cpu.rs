@@ -36,6 +36,10 @@ impl Pipeline for Cpu {
         self.latency.detect(frame, out)
     }
 
+    fn wake(&mut self) {
+        self.latency.network.wake();
+    }
+
     fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
         let workers = self.threads.min(frames.len());
         while self.throughput.len() < workers {

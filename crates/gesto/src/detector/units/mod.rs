@@ -25,6 +25,9 @@ pub(super) trait Pipeline: fmt::Debug + Send {
     /// What one frame shows, as soon as the unit can tell. Replaces what `out` held; `out.timing` tells each stage.
     fn detect(&mut self, frame: &Frame<'_>, out: &mut Detections) -> Result<()>;
 
+    /// A frame is about to come.
+    fn wake(&mut self) {}
+
     /// What each frame shows, in order, as fast as the unit can do many.
     fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
         let one = |frame| {
