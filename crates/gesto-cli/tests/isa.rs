@@ -119,6 +119,25 @@ fn a_quantised_model_runs_on_every_8_bit_tier_or_says_why_not() {
 }
 
 #[test]
+fn a_wish_that_means_nothing_is_refused() {
+    for (wish, says) in [("avx2-f32,-avx2-f32", "forbids"), ("portable,avx2-f32", "two")] {
+        let output = bench(wish);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(says), "{wish}: {stderr}");
+    }
+    #[cfg(unix)]
+    for command in [&["bench", "model", "--size", "64x64", "--frames", "10"][..], &["units"]] {
+        use std::os::unix::ffi::OsStrExt;
+        let value = std::ffi::OsStr::from_bytes(b"portable\xff");
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gesto"));
+        let output = program.args(command).env("GESTO_ISA", value).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command:?}: {stderr}");
+        assert!(stderr.lines().count() == 1 && stderr.contains("GESTO_ISA"), "{command:?}: {stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_tier_is_named() {
     let output = bench("sse9");
     assert_eq!(output.status.code(), Some(2));

@@ -4,6 +4,7 @@
 //! kernel that uses special instructions asks for it; that is the whole argument why no kernel dies of an
 //! illegal instruction.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -212,12 +213,19 @@ impl Wish {
     /// (`-amx-bf16,-avx512-f32`) are forbidden; unset or empty leaves the choice free.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an unknown name.
+    /// [`ErrorKind::Config`] for an unknown name, for two forced tiers, and when one is forced and others are forbidden.
     pub fn from_env() -> Result<Self> {
-        match std::env::var("GESTO_ISA") {
-            Ok(text) => text.parse(),
-            Err(_) => Ok(Self::default()),
-        }
+        std::env::var_os("GESTO_ISA").map_or(Ok(Self::default()), |text| Self::from_value(&text))
+    }
+
+    fn from_value(text: &OsStr) -> Result<Self> {
+        let known = text.to_str().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Config,
+                format!("GESTO_ISA={text:?} is not text: no instruction set is called so"),
+            )
+        })?;
+        known.parse()
     }
 }
 
@@ -235,6 +243,12 @@ impl FromStr for Wish {
                 }
                 None => wish.forced = Some(part.parse()?),
             }
+        }
+        if wish.forced.is_some() && !wish.forbidden.is_empty() {
+            let message = format!(
+                "GESTO_ISA={text:?} forces an instruction set and forbids some: one of both is needed"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
         }
         Ok(wish)
     }
@@ -313,6 +327,25 @@ mod tests {
         assert_eq!(wish.forbidden, [Isa::AmxBf16, Isa::Avx512F32]);
         assert_eq!("sse9".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
         assert_eq!("portable,avx2-f32".parse::<Wish>().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    #[test]
+    fn a_wish_does_not_contradict_itself() {
+        for text in ["avx2-f32,-avx2-f32", "-avx2-f32,avx2-f32", "portable,-amx-bf16"] {
+            let error = text.parse::<Wish>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{text}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStrExt;
+        let error = Wish::from_value(OsStr::from_bytes(b"avx2-f32\xff")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("avx2-f32"), "{error}");
+        assert_eq!(Wish::from_value(OsStr::new("avx2-f32")).unwrap(), Wish::force(Isa::Avx2F32));
     }
 
     #[test]
