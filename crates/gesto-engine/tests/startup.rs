@@ -1,21 +1,43 @@
 //! From the file's bytes to the first result.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(not(unix))]
+use std::time::Instant;
 
 use gesto_engine::{Model, Network, Options};
+
+/// Twice the 60 ms that are asked of a quiet machine: plain Rust kernels take 65 to 70, and a virtual machine's core may be
+/// slow for seconds.
+const LIMIT: Duration = Duration::from_millis(120);
+
+/// Of this thread alone: what else the machine does at the time counts little.
+#[cfg(unix)]
+fn now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+#[cfg(not(unix))]
+fn now() -> Duration {
+    use std::sync::OnceLock;
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
 
 #[test]
 fn the_first_result_comes_soon() {
     let bytes: &[u8] = include_bytes!("../../../models/multi-n.safetensors");
     let mut best = Duration::MAX;
-    for _ in 0..3 {
-        let begin = Instant::now();
+    for _ in 0..20 {
+        let begin = now();
         let model = Model::from_bytes(bytes).unwrap();
         let mut network = Network::new(&model, 320, 224, &Options::default()).unwrap();
         network.run(&[0.3, 0.5]);
-        best = best.min(begin.elapsed());
+        best = best.min(now() - begin);
+        if best < LIMIT / 2 {
+            break;
+        }
     }
     println!("model read, planned, packed and run once in {best:?}");
-    // 60 ms are asked of a quiet machine and an optimised build (`gesto bench model` tells); this one may be neither.
-    assert!(best < Duration::from_millis(600), "start to first result took {best:?}");
+    assert!(best < LIMIT, "start to first result took {best:?}");
 }
