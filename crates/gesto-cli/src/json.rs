@@ -1,12 +1,13 @@
 //! Where figures go as JSON: nowhere, to a file, or to standard output instead of the table.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
 
+use crate::console;
 use crate::values::STDOUT;
 
 /// Whether JSON takes the table's place on standard output.
@@ -15,23 +16,33 @@ pub(crate) fn on_stdout(json: Option<&Path>) -> bool {
 }
 
 /// One line for each figure, as soon as there is one.
-pub(crate) struct Lines(Box<dyn Write>);
+pub(crate) enum Lines {
+    Nowhere,
+    Stdout,
+    File(PathBuf, File),
+}
 
 impl Lines {
     pub(crate) fn create(json: Option<&Path>) -> anyhow::Result<Self> {
-        Ok(Self(match json {
-            None => Box::new(io::sink()),
-            Some(_) if on_stdout(json) => Box::new(io::stdout().lock()),
+        Ok(match json {
+            None => Self::Nowhere,
+            Some(_) if on_stdout(json) => Self::Stdout,
             Some(path) => {
-                Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+                Self::File(path.to_owned(), file)
             }
-        }))
+        })
     }
 
     pub(crate) fn push(&mut self, figure: &impl Serialize) -> anyhow::Result<()> {
-        serde_json::to_writer(&mut self.0, figure).map_err(io::Error::from)?;
-        writeln!(self.0)?;
-        Ok(self.0.flush()?)
+        let line = serde_json::to_string(figure)? + "\n";
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::Stdout => Ok(console::stdout().write_all(line.as_bytes())?),
+            Self::File(path, file) => {
+                file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
     }
 }
 
@@ -40,7 +51,7 @@ pub(crate) fn write(json: Option<&Path>, report: &impl Serialize) -> anyhow::Res
     let Some(path) = json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report)? + "\n";
     if on_stdout(json) {
-        return Ok(io::stdout().lock().write_all(text.as_bytes())?);
+        return Ok(console::stdout().write_all(text.as_bytes())?);
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

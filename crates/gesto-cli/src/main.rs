@@ -4,6 +4,8 @@
 //! 130 interrupted, what was done by then is kept.
 
 #![forbid(unsafe_code)]
+// They panic on a closed pipe and a full disk; `console` has what does not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
 mod commands;
@@ -49,15 +51,20 @@ fn main() -> ExitCode {
 /// Help and version go to standard output as they are; a usage error becomes one line.
 fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // A closed pipe is no reason to complain about help that nobody reads.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print() {
+            // A closed pipe is no reason to complain about help that nobody reads.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                console::tell(format_args!("gesto: cannot write to standard output: {error}"));
+                ExitCode::from(EXIT_FAILED)
+            }
+            _ => ExitCode::SUCCESS,
+        };
     }
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
         return ExitCode::from(EXIT_FAILED);
     }
-    eprintln!("gesto: {}", one_line(&error.render().to_string()));
+    console::tell(format_args!("gesto: {}", one_line(&error.render().to_string())));
     ExitCode::from(EXIT_FAILED)
 }
 

@@ -1,12 +1,13 @@
 //! `gesto completions`: scripts that let a shell complete commands and flags.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::console;
 
 /// Print a completion script for a shell
 ///
@@ -21,6 +22,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     // Through memory: the generator panics on a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "gesto", &mut script);
-    io::stdout().write_all(&script)?;
+    console::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

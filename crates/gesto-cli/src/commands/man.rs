@@ -10,7 +10,7 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 use crate::cli::Cli;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::values::STDOUT;
 
 /// Write the manual pages
@@ -25,7 +25,7 @@ pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     let mut command = Cli::command();
     command.build();
     if args.to.as_os_str() == STDOUT {
-        io::stdout().write_all(&page(&command, "gesto")?)?;
+        console::stdout().write_all(&page(&command, "gesto")?)?;
         return Ok(ExitCode::SUCCESS);
     }
     fs::create_dir_all(&args.to).with_context(|| format!("cannot make the folder {}", args.to.display()))?;

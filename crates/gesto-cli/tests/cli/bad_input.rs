@@ -187,3 +187,15 @@ fn without_ffmpeg_the_package_is_named() {
     complaint(&outcome, 2).unwrap();
     assert!(outcome.stderr.contains("ffmpeg") && outcome.stderr.contains("install"), "{}", outcome.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_token_that_is_no_text_opens_no_server_without_one() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = gesto();
+    command.args(["live", "--listen", "127.0.0.1:0"]);
+    command.env("GESTO_TOKEN", std::ffi::OsStr::from_bytes(b"0123456789abcdef\xff"));
+    let outcome = finish(&mut command, b"");
+    complaint(&outcome, 2).unwrap();
+    assert!(outcome.stderr.contains("GESTO_TOKEN") && outcome.stdout.is_empty(), "{outcome:?}");
+}

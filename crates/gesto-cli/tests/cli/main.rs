@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bad_input;
+mod bench;
 mod eval;
 mod export;
 mod hostile;
@@ -13,4 +14,5 @@ mod outputs;
 mod program;
 mod quantize;
 mod samples;
+mod streams;
 mod units;

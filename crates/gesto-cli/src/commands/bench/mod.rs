@@ -1,6 +1,7 @@
 //! `gesto bench`: how fast it is here, one file a subject.
 
 mod frame;
+mod layers;
 mod model;
 mod resize;
 mod samples;

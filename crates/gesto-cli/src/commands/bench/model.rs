@@ -1,17 +1,18 @@
 //! `gesto bench model`: the network alone, from an 8-bit picture at its size to raw candidates.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use gesto_engine::isa::Detected;
 use gesto_engine::{HeadMode, Isa, Model, Network, Options};
 use serde::Serialize;
 
-use crate::console::Console;
+use super::layers::{self, Layer};
+use crate::console::{self, Console};
 use crate::json;
 use crate::values::Size;
 use crate::weights;
@@ -32,8 +33,8 @@ pub(crate) struct Args {
     size: Vec<Size>,
 
     /// Numbers of threads to measure
-    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',')]
-    threads: Vec<usize>,
+    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Vec<u16>,
 
     /// Kernel tiers to measure; default: the best, or what GESTO_ISA says
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -55,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     frames: u32,
 
-    /// Also print each layer's time, computed everywhere on one thread
+    /// Also give each layer's time and its share of the ceiling, computed everywhere on one thread
     #[arg(long)]
     layers: bool,
 
@@ -90,65 +91,76 @@ struct Figure {
     /// Of what the same threads do with multiply instructions on registers alone, measured before and after.
     percent_of_ceiling: f64,
     candidates: usize,
+    /// With `--layers`: those of this tier and size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<Layer>>,
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
+    let tiers = tiers(&args.isa, console)?;
     let json = args.json.as_deref();
     let mut lines = json::Lines::create(json)?;
     let table = !json::on_stdout(json);
-    if table {
-        println!(
-            "{:12} {:>10} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10}",
-            "kernels", "size", "threads", "median", "p99", "frames/s", "GFLOP/s", "of ceiling"
-        );
-    }
-    let tiers: Vec<Option<Isa>> =
-        if args.isa.is_empty() { vec![None] } else { args.isa.iter().copied().map(Some).collect() };
+    // Printed before the first row, so that nothing stands on standard output when nothing can be measured.
+    let mut head = table.then(head);
     for &isa in &tiers {
-        if let Some(why) =
-            isa.and_then(|isa| Detected::get().missing(isa).map(|why| format!("{isa} skipped: {why}")))
-        {
-            console.note(&why);
-            continue;
-        }
         for &size in &args.size {
+            let layers = args.layers.then(|| layers(&model, args, size, isa)).transpose()?;
             for &threads in &args.threads {
-                let figure = measure(&model, args, size, threads, isa)?;
+                let mut figure = measure(&model, args, size, threads.into(), isa)?;
+                figure.layers.clone_from(&layers);
                 lines.push(&figure)?;
                 if table {
-                    println!(
-                        "{:12} {:>10} {:>7} {:>6.3} ms {:>6.3} ms {:>9.0} {:>9.0} {:>8.0} %",
-                        figure.isa.name(),
-                        figure.size,
-                        threads,
-                        figure.median_ms,
-                        figure.p99_ms,
-                        figure.fps,
-                        figure.gflops,
-                        figure.percent_of_ceiling
-                    );
+                    head.take().map(console::print).transpose()?;
+                    console::print(row(&figure))?;
                 }
             }
             if table {
                 let time = startup(args, size, isa)?.as_secs_f64() * 1e3;
-                println!("{:12} {:>10} start to first result {time:.1} ms, one thread", "", size.to_string());
-            }
-            if args.layers {
-                layers(
-                    &model,
-                    size,
-                    isa,
-                    &mut if table {
-                        Box::new(io::stdout().lock())
-                    } else {
-                        Box::new(io::stderr()) as Box<dyn Write>
-                    },
-                )?;
+                console::print(format_args!(
+                    "{:12} {:>10} start to first result {time:.1} ms, one thread",
+                    "",
+                    size.to_string()
+                ))?;
+                layers.map(|layers| layers::print(&layers, size)).transpose()?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Those of the chosen tiers that this machine has, the others being named; `None` leaves the choice to the engine.
+fn tiers(chosen: &[Isa], console: &Console) -> anyhow::Result<Vec<Option<Isa>>> {
+    if chosen.is_empty() {
+        return Ok(vec![None]);
+    }
+    let lacks = |isa: Isa| Detected::get().missing(isa).map(|why| format!("{isa} skipped: {why}"));
+    let skipped: Vec<String> = chosen.iter().copied().filter_map(lacks).collect();
+    ensure!(skipped.len() < chosen.len(), "nothing to measure: {}", skipped.join("; "));
+    skipped.iter().for_each(|why| console.note(why));
+    Ok(chosen.iter().copied().filter(|isa| lacks(*isa).is_none()).map(Some).collect())
+}
+
+fn head() -> String {
+    format!(
+        "{:12} {:>10} {:>7} {:>9} {:>9} {:>9} {:>9} {:>10}",
+        "kernels", "size", "threads", "median", "p99", "frames/s", "GFLOP/s", "of ceiling"
+    )
+}
+
+fn row(figure: &Figure) -> String {
+    format!(
+        "{:12} {:>10} {:>7} {:>6.3} ms {:>6.3} ms {:>9.0} {:>9.0} {:>8.0} %",
+        figure.isa.name(),
+        figure.size,
+        figure.threads,
+        figure.median_ms,
+        figure.p99_ms,
+        figure.fps,
+        figure.gflops,
+        figure.percent_of_ceiling
+    )
 }
 
 fn network(
@@ -235,6 +247,7 @@ fn measure(
         gflops: flops * 1e-9,
         percent_of_ceiling: 100.0 * flops / ((before + after) / 2.0),
         candidates,
+        layers: None,
     })
 }
 
@@ -301,42 +314,7 @@ fn ceiling(network: &Network, threads: usize) -> f64 {
     })
 }
 
-/// Each step alone: the median of several turns.
-fn layers(model: &Model, size: Size, isa: Option<Isa>, out: &mut dyn Write) -> anyhow::Result<()> {
-    const TURNS: usize = 21;
-    let mut options = Options::default();
-    options.isa = isa;
-    let mut network = Network::new(model, size.height, size.width, &options)?;
-    fill(&mut network)?;
-    network.set_heads(HeadMode::Dense);
-    network.run(&vec![0.5; network.heads().len()]);
-    let steps = network.steps();
-    let mut times = vec![Vec::with_capacity(TURNS); steps.len()];
-    for _ in 0..TURNS {
-        network.profile(|step, time| times[step].push(time));
-    }
-    let width = steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
-    let kernels = steps.iter().map(|step| step.kernel.len()).max().unwrap_or(0);
-    writeln!(
-        out,
-        "{:width$}  {:kernels$} {:>9} {:>12} {:>9}  {size}, one thread",
-        "layer", "kernel", "map", "median", "GFLOP/s"
-    )?;
-    let mut total = Duration::ZERO;
-    for (step, times) in steps.iter().zip(&mut times) {
-        times.sort();
-        let time = times[TURNS / 2];
-        total += time;
-        let rate = 2.0 * step.macs as f64 / time.as_secs_f64() * 1e-9;
-        let map = format!("{}x{}", step.height, step.width);
-        let lazy = if step.lazy { "lazy" } else { "" };
-        let micros = time.as_secs_f64() * 1e6;
-        writeln!(
-            out,
-            "{:width$}  {:kernels$} {map:>9} {micros:>9.1} us {rate:>9.0}  {lazy}",
-            step.name, step.kernel
-        )?;
-    }
-    writeln!(out, "{:width$}  {:kernels$} {:>9} {:>9.1} us", "all", "", "", total.as_secs_f64() * 1e6)?;
-    Ok(())
+/// Each step alone.
+fn layers(model: &Model, args: &Args, size: Size, isa: Option<Isa>) -> anyhow::Result<Vec<Layer>> {
+    Ok(layers::measure(&mut network(model, args, size, 1, isa)?))
 }

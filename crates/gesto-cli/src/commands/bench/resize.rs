@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use gesto::preprocess::Mapping;
 use gesto::stages::Stages;
 use gesto::{Detector, ErrorKind, Fit, Frame, PixelFormat, Resize};
@@ -12,7 +13,7 @@ use serde::Serialize;
 
 use super::samples::Samples;
 use crate::commands::detect::FitArg;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::json;
 use crate::values::{FrameSize, Size};
 
@@ -36,8 +37,8 @@ pub(crate) struct Args {
     fit: FitArg,
 
     /// Numbers of threads to measure
-    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',')]
-    threads: Vec<usize>,
+    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Vec<u16>,
 
     /// Ways to measure [default: all that this machine has]
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -58,29 +59,35 @@ struct Figure {
     resize: Resize,
     frame: String,
     size: String,
-    threads: usize,
+    threads: u16,
     median_us: f64,
     p99_us: f64,
     fps: f64,
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let ways = if args.resize.is_empty() { &Resize::ALL[..] } else { &args.resize };
     let json = args.json.as_deref();
     let mut lines = json::Lines::create(json)?;
     let table = !json::on_stdout(json);
     if table {
-        println!(
+        console::print(format_args!(
             "{:15} {:>10} {:>8} {:>7} {:>11} {:>11} {:>9}",
             "resize", "frame", "size", "threads", "median", "p99", "frames/s"
-        );
+        ))?;
     }
-    let ways = if args.resize.is_empty() { Resize::ALL.to_vec() } else { args.resize.clone() };
+    let (mut measured, mut skipped) = (0, Vec::new());
+    let mut skip = |resize, why: &gesto::Error| {
+        let why = format!("{resize} skipped: {why}");
+        console.note(&why);
+        skipped.push(why);
+    };
     for size in &args.frame {
         let bytes = noise(size.height * size.width * 4);
         let frame = Frame::new(PixelFormat::Bgra8, &bytes, size.width as u32, size.height as u32)?;
         if table {
             let (bytes_read, time) = reading(args, &frame, &bytes);
-            println!(
+            console::print(format_args!(
                 "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>14} {:.1} MB, {:.0} GB/s",
                 "(its bytes)",
                 format!("{}x{}", size.height, size.width),
@@ -90,17 +97,17 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 "",
                 bytes_read as f64 * 1e-6,
                 bytes_read as f64 / time.as_secs_f64() * 1e-9
-            );
+            ))?;
         }
-        for &resize in &ways {
+        for &resize in ways {
             if let Err(why) = resize.check() {
-                console.note(format!("{resize} skipped: {why}"));
+                skip(resize, &why);
                 continue;
             }
             for &threads in &args.threads {
-                let times = match times(args, resize, threads, &frame) {
+                let times = match times(args, resize, threads.into(), &frame) {
                     Err(error) if error.kind() == ErrorKind::Unit => {
-                        console.note(format!("{resize} skipped: {error}"));
+                        skip(resize, &error);
                         break;
                     }
                     times => times?,
@@ -116,8 +123,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                     fps: 1e6 / median_us,
                 };
                 lines.push(&figure)?;
+                measured += 1;
                 if table {
-                    println!(
+                    console::print(format_args!(
                         "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>8.1} us {:>9.0}",
                         figure.resize,
                         figure.frame,
@@ -126,11 +134,12 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                         figure.median_us,
                         figure.p99_us,
                         figure.fps
-                    );
+                    ))?;
                 }
             }
         }
     }
+    ensure!(measured > 0, "nothing was measured: {}", skipped.join("; "));
     Ok(ExitCode::SUCCESS)
 }
 

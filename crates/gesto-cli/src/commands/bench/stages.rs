@@ -1,5 +1,6 @@
 //! `gesto bench stages`: one frame's time line on each unit.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::frame::CameraFrame;
 use super::samples::Samples;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::json;
 use crate::unit;
 use crate::values::Size;
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
         for &size in &args.size {
             let line = measure(args, &camera, unit, size)?;
             if table {
-                print(&line);
+                print(&line)?;
             }
             lines.push(line);
         }
@@ -178,22 +179,23 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
 /// Characters of a time line.
 const WIDTH: f64 = 60.0;
 
-fn print(line: &Line) {
+fn print(line: &Line) -> io::Result<()> {
     let Line { unit, adapter, size, stages, total_p50_ms, total_p99_ms, skipped } = line;
     let unit = adapter.as_ref().map_or_else(|| unit.clone(), |name| format!("{unit} ({name})"));
     if let Some(why) = skipped {
-        println!("{unit}, {size}: skipped: {why}\n");
-        return;
+        return console::print(format_args!("{unit}, {size}: skipped: {why}\n"));
     }
     let (p50, p99) = (total_p50_ms.unwrap_or(0.0), total_p99_ms.unwrap_or(0.0));
-    println!("{unit}, {size}: {p50:.3} ms a frame, p99 {p99:.3} ms, {:.0} fps", 1e3 / p50.max(1e-6));
+    let fps = 1e3 / p50.max(1e-6);
+    console::print(format_args!("{unit}, {size}: {p50:.3} ms a frame, p99 {p99:.3} ms, {fps:.0} fps"))?;
     let whole = stages.last().map_or(0.0, |stage| stage.start_ms + stage.p50_ms).max(1e-9);
     for Stage { stage, start_ms, p50_ms, p99_ms } in stages {
         let (from, to) = ((start_ms / whole * WIDTH), ((start_ms + p50_ms) / whole * WIDTH));
         let (from, to) = (from.round() as usize, to.round() as usize);
         // A stage too short for a character still shows where it is.
         let bar = if to > from { "#".repeat(to - from) } else { "|".to_owned() };
-        println!("  {stage:7} {p50_ms:>8.4} ms  p99 {p99_ms:>8.4} ms  {}{bar}", " ".repeat(from));
+        let indent = " ".repeat(from);
+        console::print(format_args!("  {stage:7} {p50_ms:>8.4} ms  p99 {p99_ms:>8.4} ms  {indent}{bar}"))?;
     }
-    println!();
+    console::print("")
 }

@@ -10,7 +10,7 @@ mod save;
 mod stages;
 mod summary;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use gesto_media::source::{self, Info, Input, Kind, Shot};
 
 pub(crate) use args::{Args, FitArg};
 
-use crate::console::{Console, counted};
+use crate::console::{self, Console, counted};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::unit;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: Args, console: &Console) -> anyhow::Result<ExitCode> {
     {
         run.input(&stream)?;
     }
-    Ok(run.finish(started.elapsed()))
+    Ok(run.finish(started.elapsed())?)
 }
 
 fn detector(args: &Args) -> gesto::Result<Detector> {
@@ -155,7 +155,7 @@ impl Run<'_> {
                 self.saved(reports);
             }
             if summary.frames() > 0 {
-                self.talk.say(&summary);
+                self.talk.say(&summary)?;
             } else if !failed && !interrupt::requested() {
                 failed = true;
                 self.talk.problem(stream.name.as_deref(), &"holds no frame");
@@ -203,7 +203,7 @@ impl Run<'_> {
         }
     }
 
-    fn finish(mut self, time: Duration) -> ExitCode {
+    fn finish(mut self, time: Duration) -> io::Result<ExitCode> {
         if let Some(saving) = self.saving.take() {
             let reports = saving.finish();
             self.saved(reports);
@@ -221,17 +221,17 @@ impl Run<'_> {
             if failed > 0 {
                 text += &format!(", {failed} failed");
             }
-            self.talk.say(&text);
+            self.talk.say(&text)?;
         }
         if let Some(times) = self.times {
-            self.talk.insist(&times.table());
+            self.talk.insist(&times.table())?;
         }
-        match (interrupt::requested(), failed, frames) {
+        Ok(match (interrupt::requested(), failed, frames) {
             (true, ..) => ExitCode::from(interrupt::EXIT_INTERRUPTED),
             (false, 0, _) => ExitCode::SUCCESS,
             (false, _, 0) => ExitCode::from(crate::EXIT_FAILED),
             (false, ..) => ExitCode::from(crate::EXIT_PARTLY),
-        }
+        })
     }
 }
 
@@ -275,22 +275,23 @@ impl<'a> Talk<'a> {
     }
 
     /// For people: left out when nobody asked and nobody looks.
-    fn say(&self, text: &dyn std::fmt::Display) {
+    fn say(&self, text: &dyn std::fmt::Display) -> io::Result<()> {
         let unseen = self.results_on_stdout && !io::stderr().is_terminal();
-        if !self.console.quiet() && !unseen {
-            self.insist(text);
-        }
+        if self.console.quiet() || unseen { Ok(()) } else { self.insist(text) }
     }
 
     /// For people who asked for it.
-    fn insist(&self, text: &dyn std::fmt::Display) {
+    fn insist(&self, text: &dyn std::fmt::Display) -> io::Result<()> {
         self.progress.around(|| {
             if self.results_on_stdout {
-                eprintln!("{text}");
-            } else {
-                // Results are in files; a closed pipe only means that nobody reads these words.
-                let _ = writeln!(io::stdout(), "{text}");
+                console::tell(text);
+                return Ok(());
             }
-        });
+            match console::print(text) {
+                // Results are in files; a closed pipe only means that nobody reads these words.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                done => done,
+            }
+        })
     }
 }

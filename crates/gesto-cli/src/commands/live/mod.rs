@@ -15,7 +15,7 @@ use gesto_live::engine::{DetectorBackend, Offer};
 use gesto_live::settings::Thresholds;
 use gesto_live::{Access, Config, ConfigErrorKind, Limits, Server, SourceConfig, Token};
 
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
 
@@ -138,7 +138,11 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         let pages = address::pages(server.address(), token.as_ref());
         // Standard output: `gesto live | head -1` gives scripts the address.
         for page in &pages {
-            println!("gesto live: {page}");
+            if let Err(error) = console::print(format_args!("gesto live: {page}")) {
+                // The page is there all the same.
+                console.problem(format!("the page's address went nowhere: {error}"));
+                break;
+            }
         }
         if let Some(states) = server.source() {
             // It ends with the server.
@@ -154,7 +158,12 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
 
 fn config(args: &Args) -> anyhow::Result<Config> {
     // The environment is not in the list of processes, as arguments are.
-    let from_environment = std::env::var("GESTO_TOKEN").ok().filter(|text| !text.is_empty());
+    let from_environment = match std::env::var("GESTO_TOKEN") {
+        Ok(text) => Some(text).filter(|text| !text.is_empty()),
+        Err(std::env::VarError::NotPresent) => None,
+        // Whoever set it wants a token: to go on without one would open the door.
+        Err(std::env::VarError::NotUnicode(_)) => anyhow::bail!("GESTO_TOKEN is not text"),
+    };
     let token = match args.token.as_deref().or(from_environment.as_deref()) {
         None => None,
         Some("auto") => Some(Token::random()),

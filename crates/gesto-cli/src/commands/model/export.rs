@@ -1,7 +1,7 @@
 //! `gesto model export`: the network as a file for other runtimes.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 use crate::commands::detect::FitArg;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::values::{FrameSize, STDOUT, Size};
 use crate::weights;
 
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let options = Options { precision, resize, ..Options::new(args.size.height, args.size.width) };
     let file = export(&model, &options)?;
     if args.onnx.as_os_str() == STDOUT {
-        io::stdout().lock().write_all(&file)?;
+        console::stdout().write_all(&file)?;
         return Ok(ExitCode::SUCCESS);
     }
     fs::write(&args.onnx, &file).with_context(|| format!("cannot write {}", args.onnx.display()))?;

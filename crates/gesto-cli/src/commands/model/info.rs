@@ -10,7 +10,7 @@ use gesto_engine::network::StepInfo;
 use gesto_engine::{Model, Network, Options};
 use serde::Serialize;
 
-use crate::console::counted;
+use crate::console::{self, counted};
 use crate::values::Size;
 use crate::weights;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
     let network = Network::new(&model, args.size.height, args.size.width, &Options::default())?;
     let info = Info::new(&model, args.size, &network);
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &info).map_err(io::Error::from)?;
         writeln!(out)?;

@@ -8,12 +8,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gesto_engine::isa::Wish;
 use serde::Serialize;
+
+use crate::console;
 
 /// List the compute units that this machine has, with the reason for those it lacks
 ///
-/// Each line that says yes begins with a value of `--unit`. The processor's lines are kernel tiers: `--unit cpu` takes the
-/// first that is there, and the variable GESTO_ISA forces another.
+/// Each line that says yes begins with a value of `--unit`. The processor's lines are kernel tiers: `--unit cpu` takes the one in use,
+/// and the variable GESTO_ISA forces another by its name (`avx2-f32`) or forbids some (`-amx-bf16,-avx512-bf16`).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Write JSON instead of the table
@@ -62,10 +65,13 @@ pub(crate) fn inventory(ort_library: Option<&Path>) -> Vec<Entry> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    // A variable that means nothing would leave no tier in use.
+    Wish::from_env()?;
     let entries = inventory(args.ort_library.as_deref());
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "units": entries }))?;
+        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ "units": entries }))
+            .map_err(io::Error::from)?;
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -15,7 +15,7 @@ use gesto::unit::Adapter;
 use serde::Serialize;
 
 use super::frame::CameraFrame;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::json;
 use crate::weights;
 use experiments::{Experiment, experiments};
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let table = !json::on_stdout(args.json.as_deref());
     let mut rows = Vec::new();
     if table {
-        println!("{}", head());
+        console::print(head())?;
     }
     for experiment in experiments() {
         if !args.rows.is_empty() && !args.rows.contains(&experiment.row) {
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         }
         let row = Row::new(&experiment, bench.run(&experiment)?);
         if table {
-            println!("{}", line(&row));
+            console::print(line(&row))?;
         }
         rows.push(row);
     }

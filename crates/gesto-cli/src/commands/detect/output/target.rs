@@ -1,11 +1,12 @@
 //! A file or standard output, written whole records at a time.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::console;
 use crate::values::STDOUT;
 
 /// A file or standard output.
@@ -27,14 +28,14 @@ impl Target {
             // Records are written whole, so a buffer of our own would only delay them.
             Some(file) => file.write_all(record),
             None => {
-                let mut out = io::stdout().lock();
+                let mut out = console::stdout();
                 out.write_all(record).and_then(|()| out.flush())
             }
         };
-        written.with_context(|| match self.file {
-            Some(_) => format!("cannot write {}", self.name),
-            None => "cannot write to standard output".to_owned(),
-        })
+        match self.file {
+            Some(_) => written.with_context(|| format!("cannot write {}", self.name)),
+            None => Ok(written?),
+        }
     }
 }
 
