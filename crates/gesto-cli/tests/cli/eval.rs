@@ -154,9 +154,87 @@ fn bad_ground_truth_is_one_line_and_code_2() {
         assert!(lines[0].len() < 400 && !lines[0].contains("panicked"), "{case:?}: {lines:?}");
     }
     // The picture's own complaint, then that none is left.
-    for name in ["missing.json", "size.json"] {
-        let outcome = run(&["eval", "--people", &at(name), "--images", &images]);
-        assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 2), "{name}: {outcome:?}");
+    let outcome = run(&["eval", "--people", &at("size.json"), "--images", &images]);
+    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 2), "{outcome:?}");
+    // None of the pictures is there: said once, for the folder.
+    let nowhere = at("no-such-folder");
+    for (name, folder) in [("missing.json", &images), ("good.json", &nowhere)] {
+        let outcome = run(&["eval", "--people", &at(name), "--images", folder]);
+        assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(2), 1), "{name}: {outcome:?}");
+        assert!(outcome.stderr.starts_with(&format!("gesto: --images {folder}: ")), "{outcome:?}");
+    }
+}
+
+#[test]
+fn of_many_missing_pictures_a_few_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::copy(sample("astronaut.png"), at("a.png")).unwrap();
+    let mut truth = astronaut("a.png");
+    for id in 10..20 {
+        truth["images"].as_array_mut().unwrap().push(json!({"id": id, "file_name": format!("{id}.png")}));
+    }
+    fs::write(at("people.json"), truth.to_string()).unwrap();
+    let images = folder.path().display().to_string();
+    let arguments =
+        ["eval", "--size", "64x64", "--json", "-", "--images", &images, "--people", &at("people.json")];
+    let outcome = run(&arguments);
+    let said: Vec<&str> = outcome.stderr.lines().collect();
+    assert_eq!((outcome.code, said.len()), (Some(1), 5), "{said:?}");
+    assert!(said[0].contains("10.png") && said[2].contains("12.png"), "{said:?}");
+    assert!(said[3].contains(" 7 more pictures"), "{said:?}");
+    assert!(said[4].contains("10 pictures could not be read"), "{said:?}");
+    let outcome = run(&[&arguments[..], &["--verbose"]].concat());
+    assert_eq!(outcome.stderr.lines().count(), 11, "{outcome:?}");
+}
+
+#[test]
+fn the_tier_that_ran_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::copy(sample("astronaut.png"), at("a.png")).unwrap();
+    fs::write(at("people.json"), astronaut("a.png").to_string()).unwrap();
+    let images = folder.path().display().to_string();
+    let (people, report) = (at("people.json"), at("report"));
+    let common = ["--size", "64x64", "--images", &images, "--people", &people];
+    let info: Value = serde_json::from_str(&run(&["model", "info", "--json"]).stdout).unwrap();
+    let (code, got) = figures(&common);
+    assert_eq!((code, &got["settings"]["isa"]), (Some(0), &info["isa"]));
+    assert!(info["isa"].is_string());
+    let (code, got) = figures(&[&common[..], &["--isa", "portable"]].concat());
+    assert_eq!((code, &got["settings"]["isa"]), (Some(0), &json!("portable")));
+
+    let flags = ["--isa", "portable", "--report", &report];
+    let outcome = run(&[&["eval"], &common[..], &flags].concat());
+    let line = "Network: embedded, 64x64, letterbox, resize fused; unit cpu, kernels portable.\n";
+    assert!(outcome.stdout.starts_with(line), "{outcome:?}");
+    assert!(fs::read_to_string(at("report/report.md")).unwrap().starts_with(line));
+
+    let outcome = run(&[&["eval"], &common[..], &["--isa", "portable", "--compare-resizes"]].concat());
+    assert!(outcome.code == Some(0) && outcome.stdout.starts_with("Kernels: portable.\n"), "{outcome:?}");
+}
+
+#[test]
+fn stored_results_refuse_what_says_how_a_network_runs() {
+    let (people, results) = (data("people.json"), data("people-results.json"));
+    let (people, results) = (people.to_str().unwrap(), results.to_str().unwrap());
+    for (flag, value) in [
+        ("--size", "320x224"),
+        ("--fit", "stretch"),
+        ("--resize", "fused"),
+        ("--isa", "portable"),
+        ("--model", "model.safetensors"),
+        ("--unit", "cpu"),
+        ("--unit-fallback", "cpu"),
+        ("--post", "cpu"),
+        ("--ort-library", "lib.so"),
+        ("--conf", "0.1"),
+        ("--iou-hand", "0.4"),
+        ("--iou-body", "0.4"),
+    ] {
+        let outcome = run(&["eval", "--people", people, flag, value, "--results", results]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{flag}: {outcome:?}");
+        assert!(outcome.stderr.contains(flag) && outcome.stderr.contains("--results"), "{outcome:?}");
     }
 }
 

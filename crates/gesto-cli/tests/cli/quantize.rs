@@ -81,6 +81,24 @@ fn what_cannot_be_quantised_is_one_line_and_code_2() {
         assert_eq!(outcome.stderr.lines().count(), 1, "{images:?} {more:?}: {outcome:?}");
         assert!(outcome.stderr.starts_with("gesto: "), "{outcome:?}");
     }
+    // Annotations that are of no use are told before the long work, which would have left a file.
+    let (bad, other, hands) =
+        (folder.path().join("bad.json"), folder.path().join("other.json"), folder.path().join("hands.json"));
+    fs::write(&bad, "{").unwrap();
+    let truth = |picture: &str, category: &str| {
+        format!(
+            r#"{{"images": [{{"id": 1, "file_name": "{picture}"}}], "categories": [{{"id": 1, "name": "{category}"}}],
+            "annotations": []}}"#
+        )
+    };
+    fs::write(&other, truth("another.png", "like")).unwrap();
+    fs::write(&hands, truth("astronaut.png", "no gesture")).unwrap();
+    for file in [&bad, &other, &hands, &folder.path().join("no-such.json")] {
+        let outcome = quantize(folder.path(), &out, &["--size", "64x64", "--hands", file.to_str().unwrap()]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{file:?}: {outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{file:?}: {outcome:?}");
+        assert!(!out.exists(), "{file:?}: calibrated all the same");
+    }
     let outcome = quantize(broken.path(), &out, &[]);
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
     assert!(outcome.stderr.lines().all(|line| line.starts_with("gesto: ")), "{outcome:?}");

@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub use builder::DetectorBuilder;
 pub use thresholds::Thresholds;
 
-use gesto_engine::Model;
 use gesto_engine::model::Head;
+use gesto_engine::{Isa, Model};
 
 use crate::detection::Detections;
 use crate::error::{Error, Result};
@@ -148,6 +148,13 @@ impl Detector {
         &self.unit
     }
 
+    /// The kernel tier that computes the network on [`Unit::Cpu`]; `None` on other units. Tiers round differently, so that
+    /// scores and boxes differ a little between them.
+    #[must_use]
+    pub fn isa(&self) -> Option<Isa> {
+        self.pipeline.isa()
+    }
+
     /// Why another unit than the one asked for runs the network; `None` when it does not.
     #[must_use]
     pub fn fallen_back(&self) -> Option<&Error> {
@@ -224,6 +231,14 @@ mod tests {
         detector.pipeline = Box::new(Broken(kind));
         detector.unit = Unit::Gpu(Default::default());
         detector
+    }
+
+    #[test]
+    fn the_tier_that_runs_is_told() {
+        let built = |isa| Detector::builder().size(64, 64).threads(1).isa(isa).build().unwrap();
+        assert_eq!(built(Isa::Portable).isa(), Some(Isa::Portable));
+        // The tier is the processor's: on another unit none runs.
+        assert_eq!(broken(Detector::builder().isa(Isa::Portable), ErrorKind::UnitFailed).isa(), None);
     }
 
     #[test]

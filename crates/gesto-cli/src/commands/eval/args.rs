@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gesto::Resize;
 use gesto_engine::Isa;
 
+use super::Truth;
 use crate::commands::detect::FitArg;
 use crate::unit::UnitArgs;
 use crate::values::{Size, fraction};
@@ -13,6 +14,24 @@ const CONF: f32 = 0.001;
 const IOU_HAND: f32 = 0.4;
 const IOU_BODY: f32 = 0.3;
 
+/// What says how the network runs.
+const RUN: [&str; 14] = [
+    "size",
+    "fit",
+    "resize",
+    "compare_resizes",
+    "unit",
+    "unit_fallback",
+    "post",
+    "tune",
+    "ort_library",
+    "isa",
+    "model",
+    "conf",
+    "iou_hand",
+    "iou_body",
+];
+
 /// Measure quality on pictures whose content is known
 ///
 /// Ground truth is in COCO's annotation format. Average precision is computed as by pycocotools; annotations with
@@ -20,6 +39,8 @@ const IOU_BODY: f32 = 0.3;
 /// done.
 #[derive(Debug, Clone, clap::Args)]
 #[command(group(clap::ArgGroup::new("truth").args(["hands", "people"]).multiple(true).required(true)))]
+// Stored results are what some network found: nothing here would change them.
+#[command(group(clap::ArgGroup::new("run").args(RUN).multiple(true).conflicts_with("results")))]
 #[command(group(clap::ArgGroup::new("found").args(["images", "results"]).required(true)))]
 pub(crate) struct Args {
     /// Folder of the pictures that the ground truth names
@@ -96,8 +117,7 @@ pub(crate) struct Args {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub(crate) images: &'a Path,
-    pub(crate) hands: Option<&'a Path>,
-    pub(crate) people: Option<&'a Path>,
+    pub(crate) truth: &'a Truth,
     /// `None`: the embedded one.
     pub(crate) model: Option<&'a Path>,
     pub(crate) size: Size,
@@ -110,8 +130,9 @@ impl From<Task<'_>> for Args {
         let owned = |path: Option<&Path>| path.map(Path::to_owned);
         Self {
             images: owned(Some(task.images)),
-            hands: owned(task.hands),
-            people: owned(task.people),
+            // They are read already.
+            hands: None,
+            people: None,
             results: Vec::new(),
             size: task.size,
             turn: false,
@@ -126,6 +147,43 @@ impl From<Task<'_>> for Args {
             iou_body: IOU_BODY,
             json: None,
             report: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn all_that_says_how_a_network_runs_conflicts_with_stored_results() {
+        let mut command = Cli::command();
+        command.build();
+        let eval = command.find_subcommand("eval").unwrap();
+        let of_run = ["Network", "Unit", "Thresholds"];
+        let args = eval.get_arguments();
+        let args: Vec<_> =
+            args.filter(|arg| of_run.contains(&arg.get_help_heading().unwrap_or(""))).collect();
+        assert!(args.len() > 10);
+        for arg in args {
+            let line = ["gesto", "eval", "--people", "truth", "--results", "found"].map(String::from);
+            let flag = format!("--{}", arg.get_long().unwrap());
+            let value = match arg.get_id().as_str() {
+                "size" => "320x224",
+                "fit" => "stretch",
+                "resize" => "fused",
+                "isa" => "portable",
+                "unit" | "unit_fallback" | "post" => "cpu",
+                _ => "0",
+            };
+            let mut line = Vec::from(line);
+            line.push(if arg.get_action().takes_values() { format!("{flag}={value}") } else { flag.clone() });
+            let error = Cli::command().try_get_matches_from(&line).expect_err(&flag);
+            // The flag that compares asks for pictures, which stored results exclude.
+            let kind = error.kind();
+            assert!(kind == clap::error::ErrorKind::ArgumentConflict, "{line:?}: {error}");
         }
     }
 }

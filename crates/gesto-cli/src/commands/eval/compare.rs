@@ -10,7 +10,7 @@ use gesto_eval::{HandsReport, PeopleReport};
 use serde::Serialize;
 
 use super::{Args, Truth, network};
-use crate::console::Console;
+use crate::console::{self, Console};
 
 /// Pictures whose pixels are compared: exact samples take their time.
 const PICTURES: usize = 24;
@@ -29,6 +29,8 @@ pub(super) struct Row {
     gestures_ap: Option<f64>,
     people_ap: Option<f64>,
     keypoints_ap: Option<f64>,
+    /// The kernel tier that ran; none beside the processor.
+    isa: Option<&'static str>,
     /// Why it was left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<String>,
@@ -49,6 +51,7 @@ impl Row {
             gestures_ap: None,
             people_ap: None,
             keypoints_ap: None,
+            isa: None,
             skipped: Some(why),
         }
     }
@@ -84,6 +87,7 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
             gestures_ap: hands.and_then(|hands| hands.gestures.ap),
             people_ap: people.as_ref().and_then(|(people, _)| people.summary.ap),
             keypoints_ap: people.as_ref().and_then(|(_, keypoints)| keypoints.ap),
+            isa: found.settings.as_ref().and_then(|settings| settings.isa),
             skipped: None,
         });
     }
@@ -122,7 +126,10 @@ fn differences(
 
 /// The rows as a Markdown table; average precision with its change from the first row's.
 pub(super) fn print(rows: &[Row]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
+    if let Some(isa) = rows.iter().find_map(|row| row.isa) {
+        writeln!(out, "Kernels: {isa}.\n")?;
+    }
     writeln!(
         out,
         "| resize | from its definition: max, mean | from exact bilinear: max, mean | gestures AP | people AP | keypoints AP |"

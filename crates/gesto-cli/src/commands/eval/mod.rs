@@ -13,12 +13,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use gesto::HeadInfo;
 use gesto_eval::{Detections, GroundTruth, HandsReport, PeopleReport, Report};
 use serde::Serialize;
 
 pub(crate) use args::{Args, Task};
 
-use crate::console::Console;
+use crate::console::{self, Console, counted};
 use crate::json;
 
 /// Some pictures could not be read.
@@ -27,13 +28,15 @@ const EXIT_PARTLY: u8 = 1;
 const PERSON: &str = "person";
 
 /// The ground truth of both heads; at least one of them is there.
-struct Truth {
+#[derive(Debug)]
+pub(crate) struct Truth {
     hands: Option<GroundTruth>,
     people: Option<GroundTruth>,
 }
 
 impl Truth {
-    fn read(args: &Args) -> anyhow::Result<Self> {
+    /// Reads the gestures' and the people's file.
+    pub(crate) fn read(hands: Option<&Path>, people: Option<&Path>) -> anyhow::Result<Self> {
         let read = |path: &Path| -> anyhow::Result<GroundTruth> {
             let text =
                 std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -41,9 +44,34 @@ impl Truth {
             ensure!(!truth.images().is_empty(), "{}: no images in it", path.display());
             Ok(truth)
         };
-        let hands = args.hands.as_deref().map(read).transpose()?;
-        let people = args.people.as_deref().map(read).transpose()?;
-        Ok(Self { hands, people })
+        Ok(Self { hands: hands.map(read).transpose()?, people: people.map(read).transpose()? })
+    }
+
+    /// Fails when none of its pictures is in the folder.
+    pub(crate) fn check_folder(&self, folder: &Path) -> anyhow::Result<()> {
+        ensure!(folder.is_dir(), "--images {}: there is no such folder", folder.display());
+        let mut images = [&self.hands, &self.people].into_iter().flatten().flat_map(GroundTruth::images);
+        ensure!(
+            images.any(|image| folder.join(&image.file_name).exists()),
+            "--images {}: none of the pictures that the ground truth names is in this folder",
+            folder.display()
+        );
+        Ok(())
+    }
+
+    /// Fails when the network cannot find what it names.
+    pub(crate) fn check_heads(&self, heads: &[HeadInfo]) -> anyhow::Result<()> {
+        let classes = heads.iter().filter(|head| head.keypoints == 0).flat_map(|head| &head.classes);
+        let known = |hands: &GroundTruth| classes.into_iter().any(|name| hands.category(name).is_some());
+        ensure!(
+            self.hands.as_ref().is_none_or(known),
+            "no category of the hands' ground truth is called like one of the model's classes"
+        );
+        ensure!(
+            self.people.is_none() || heads.iter().any(|head| head.keypoints > 0),
+            "the model has no head that finds people"
+        );
+        self.person().map(drop)
     }
 
     /// The category that people have in their ground truth.
@@ -101,10 +129,17 @@ struct Measured<'a> {
     report: &'a Report,
 }
 
+impl Measured<'_> {
+    /// The tables, below what they were measured with.
+    fn to_markdown(&self) -> String {
+        let settings = self.settings.map_or(String::new(), |settings| format!("{settings}\n\n"));
+        settings + &self.report.to_markdown()
+    }
+}
+
 /// The report on one network, not yet written anywhere.
 pub(crate) fn measure(task: Task<'_>, console: &Console) -> anyhow::Result<Report> {
-    let args = Args::from(task);
-    Ok(report(&args, &Truth::read(&args)?, console)?.0)
+    Ok(report(&Args::from(task), task.truth, console)?.0)
 }
 
 fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Report, Found)> {
@@ -120,7 +155,8 @@ fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Repo
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
-    let truth = Truth::read(args)?;
+    let truth = Truth::read(args.hands.as_deref(), args.people.as_deref())?;
+    args.images.as_deref().map(|folder| truth.check_folder(folder)).transpose()?;
     if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
         return compare_resizes(args, folder, &truth, console);
     }
@@ -133,11 +169,11 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     }
     json::write(args.json.as_deref(), &measured)?;
     if !json::on_stdout(args.json.as_deref()) {
-        print(&report)?;
+        print(&measured)?;
     }
     if found.unreadable > 0 {
-        let count = found.unreadable;
-        console.problem(format!("{count} pictures could not be read: what is in them counts as not found"));
+        let count = counted(found.unreadable as u64, "picture", "pictures");
+        console.problem(format!("{count} could not be read: what is shown there counts as not found"));
         return Ok(ExitCode::from(EXIT_PARTLY));
     }
     Ok(ExitCode::SUCCESS)
@@ -152,6 +188,6 @@ fn compare_resizes(args: &Args, folder: &Path, truth: &Truth, console: &Console)
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(report: &Report) -> io::Result<()> {
-    io::stdout().lock().write_all(report.to_markdown().as_bytes())
+fn print(measured: &Measured<'_>) -> io::Result<()> {
+    console::stdout().write_all(measured.to_markdown().as_bytes())
 }

@@ -1,16 +1,17 @@
 //! From the pictures that a ground truth names to what the network finds in them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use gesto::{Detector, Frame};
+use gesto::{Detector, Frame, Isa};
 use gesto_eval::{Detection, Detections, GroundTruth, Image};
 use gesto_media::{Limits, Picture, source};
 use serde::Serialize;
 
 use super::{Args, Found, Truth};
-use crate::console::Console;
+use crate::console::{Console, Failures};
 use crate::progress::Progress;
 use crate::unit;
 
@@ -31,10 +32,20 @@ pub(super) struct Settings {
     unit: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback: Option<String>,
-    isa: Option<&'static str>,
+    /// The kernel tier that ran; none beside the processor.
+    pub(super) isa: Option<&'static str>,
     conf: f32,
     iou_hand: f32,
     iou_body: f32,
+}
+
+/// One line for the tables.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, size, fit, resize, unit, isa, .. } = self;
+        let kernels = isa.map_or(String::new(), |isa| format!(", kernels {isa}"));
+        write!(f, "Network: {model}, {size}, {fit}, resize {resize}; unit {unit}{kernels}.")
+    }
 }
 
 /// A picture's numbers in the two ground truths.
@@ -50,21 +61,19 @@ struct Ids {
 pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) -> anyhow::Result<Found> {
     let mut detector = detector(args)?;
     unit::tell_fallback(&detector, console);
-    let mut sorter = Sorter::new(truth, &detector)?;
+    truth.check_heads(detector.heads())?;
+    let mut sorter = Sorter::new(truth)?;
     let pictures = pictures(truth);
     let mut progress = Progress::new(Some(pictures.len() as u64), console.quiet());
     let names: Vec<&String> = pictures.keys().collect();
-    let mut unreadable = 0;
+    let failures = Failures::new(console);
     for batch in names.chunks(BATCH) {
         let mut read = Vec::with_capacity(batch.len());
         for &name in batch {
             let ids = &pictures[name];
             match picture(folder, name, ids.size) {
                 Ok(picture) => read.push((ids, picture)),
-                Err(error) => {
-                    unreadable += 1;
-                    progress.around(|| console.error(&error));
-                }
+                Err(error) => progress.around(|| failures.add(&error)),
             }
         }
         let frames: Vec<Frame<'_>> =
@@ -80,6 +89,8 @@ pub(super) fn run(args: &Args, folder: &Path, truth: &Truth, console: &Console) 
         batch.iter().for_each(|_| progress.step());
     }
     progress.clear();
+    failures.rest("pictures");
+    let unreadable = failures.count();
     ensure!(unreadable < pictures.len(), "no picture of the ground truth could be read");
     Ok(Found {
         hands: Detections::new(sorter.hands),
@@ -131,7 +142,7 @@ fn settings(args: &Args, folder: &Path, detector: &Detector) -> Settings {
         resize: detector.resize().name(),
         unit: detector.unit().to_string(),
         fallback: detector.fallen_back().map(ToString::to_string),
-        isa: args.isa.map(|isa| isa.name()),
+        isa: detector.isa().map(Isa::name),
         conf: args.conf,
         iou_hand: args.iou_hand,
         iou_body: args.iou_body,
@@ -184,19 +195,9 @@ struct Sorter {
 }
 
 impl Sorter {
-    fn new(truth: &Truth, detector: &Detector) -> anyhow::Result<Self> {
+    fn new(truth: &Truth) -> anyhow::Result<Self> {
         let categories = truth.hands.iter().flat_map(GroundTruth::categories);
-        let gestures: HashMap<String, i64> = categories.map(|c| (c.name.clone(), c.id)).collect();
-        let heads = detector.heads();
-        let mut classes = heads.iter().filter(|head| head.keypoints == 0).flat_map(|head| &head.classes);
-        ensure!(
-            truth.hands.is_none() || classes.any(|name| gestures.contains_key(name)),
-            "no category of the hands' ground truth is called like one of the model's classes"
-        );
-        ensure!(
-            truth.people.is_none() || heads.iter().any(|head| head.keypoints > 0),
-            "the model has no head that finds people"
-        );
+        let gestures = categories.map(|c| (c.name.clone(), c.id)).collect();
         Ok(Self { gestures, person: truth.person()?, hands: Vec::new(), people: Vec::new() })
     }
 

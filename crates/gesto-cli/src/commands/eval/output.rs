@@ -27,7 +27,7 @@ pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> an
     fs::create_dir_all(folder)?;
     let report = measured.report;
     fs::write(folder.join("report.json"), serde_json::to_string_pretty(measured)? + "\n")?;
-    let mut text = report.to_markdown();
+    let mut text = measured.to_markdown();
     let font = Font::new(gesto_media::draw::FONT)?;
     let mut draw = |name: &str, title: &str, chart: Chart<'_>| -> anyhow::Result<()> {
         fs::write(folder.join(format!("{name}.svg")), chart.to_svg(title, font)?)?;

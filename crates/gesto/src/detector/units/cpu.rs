@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use gesto_engine::{Network, Outputs};
+use gesto_engine::{Isa, Network, Outputs};
 
 use super::Pipeline;
 use super::front::{Front, Run};
@@ -86,6 +86,10 @@ impl Pipeline for Cpu {
         for lane in self.throughput.iter_mut().chain([&mut self.latency]) {
             thresholds.apply(&mut lane.postprocessor, &mut lane.thresholds);
         }
+    }
+
+    fn isa(&self) -> Option<Isa> {
+        Some(self.latency.network.isa())
     }
 
     fn size(&self) -> (usize, usize) {

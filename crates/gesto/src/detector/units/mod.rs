@@ -14,6 +14,8 @@ pub(super) mod turning;
 
 use std::fmt;
 
+use gesto_engine::Isa;
+
 use super::Thresholds;
 use crate::detection::Detections;
 use crate::error::Result;
@@ -45,6 +47,11 @@ pub(super) trait Pipeline: fmt::Debug + Send {
 
     /// Keeps to these from the next frame on.
     fn set_thresholds(&mut self, thresholds: &Thresholds);
+
+    /// The kernel tier that computes the network; `None` on units other than the processor.
+    fn isa(&self) -> Option<Isa> {
+        None
+    }
 
     /// Height and width of the network's input in pixels.
     fn size(&self) -> (usize, usize);

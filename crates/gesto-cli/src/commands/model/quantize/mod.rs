@@ -6,14 +6,14 @@
 mod loss;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, ensure};
 use gesto::preprocess::Preprocessor;
-use gesto::{Isa, Model, Resize};
+use gesto::{HeadInfo, Isa, Model, Resize};
 use gesto_engine::Calibration;
 use gesto_engine::isa::Detected;
 use gesto_engine::model::ActivationScales;
@@ -23,7 +23,7 @@ use gesto_media::{Limits, Picture};
 
 use crate::commands::detect::FitArg;
 use crate::commands::eval;
-use crate::console::{Console, counted};
+use crate::console::{self, Console, Failures, counted};
 use crate::values::Size;
 use crate::weights;
 
@@ -70,12 +70,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
     let inputs = chosen(args)?;
+    let truth = truth(args, &model)?;
+    check_target(&args.out)?;
     let (scales, pictures) = calibrate(args, &model, &inputs, console)?;
     let file = model.to_bytes_with_scales(&scales)?;
     fs::write(&args.out, &file).with_context(|| format!("cannot write {}", args.out.display()))?;
     let quantised = Model::from_bytes(file)?;
 
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     writeln!(
         out,
         "{}: scales of {} from {}",
@@ -87,9 +89,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let setup = loss::Setup { size: args.size, fit: args.fit.into() };
     let loss = loss::measure((model, exact), (quantised, int8), &setup, &pictures)?;
     write!(out, "\n{int8} against {exact} on these pictures\n{loss}")?;
-    if args.hands.is_some() || args.people.is_some() {
-        let before = evaluate(args, args.model.as_deref(), exact, console)?;
-        let after = evaluate(args, Some(&args.out), int8, console)?;
+    if let Some(truth) = &truth {
+        let before = evaluate(args, truth, args.model.as_deref(), exact, console)?;
+        let after = evaluate(args, truth, Some(&args.out), int8, console)?;
         write!(out, "\n{:26} {:>12} {:>12}\n", "average precision", exact.name(), int8.name())?;
         for (name, figure) in FIGURES {
             if let (Some(before), Some(after)) = (figure(&before), figure(&after)) {
@@ -98,6 +100,28 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The annotations, if any, which suit the pictures and the model: better told before the long work than after it.
+fn truth(args: &Args, model: &Model) -> anyhow::Result<Option<eval::Truth>> {
+    if args.hands.is_none() && args.people.is_none() {
+        return Ok(None);
+    }
+    let truth = eval::Truth::read(args.hands.as_deref(), args.people.as_deref())?;
+    truth.check_folder(&args.images)?;
+    let heads: Vec<_> = model.graph().heads.iter().map(HeadInfo::from).collect();
+    truth.check_heads(&heads)?;
+    Ok(Some(truth))
+}
+
+/// Fails when no file can be written there; makes none.
+fn check_target(path: &Path) -> anyhow::Result<()> {
+    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+    // The parent of a mere name is empty.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let there = folder.is_none_or(Path::is_dir);
+    ensure!(there, "cannot write {}: its folder does not exist", path.display());
+    Ok(())
 }
 
 /// A figure of a report by name.
@@ -149,6 +173,7 @@ fn calibrate<'a>(
 ) -> anyhow::Result<(ActivationScales, Vec<&'a Input>)> {
     let Size { height, width } = args.size;
     let next = AtomicUsize::new(0);
+    let failures = Failures::new(console);
     let work = || -> anyhow::Result<(Calibration<'_>, Vec<usize>)> {
         let mut calibration = Calibration::new(model);
         let mut preprocessor =
@@ -164,7 +189,7 @@ fn calibrate<'a>(
                     calibration.add(&pixels, height, width);
                     readable.push(number);
                 }
-                Err(error) => console.error(&error),
+                Err(error) => failures.add(&error),
             }
         }
     };
@@ -176,6 +201,7 @@ fn calibrate<'a>(
         };
         workers.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
     })?;
+    failures.rest("pictures");
     let mut all = Calibration::new(model);
     let mut readable = Vec::new();
     for (part, numbers) in counted {
@@ -188,15 +214,13 @@ fn calibrate<'a>(
     Ok((all.scales(), readable.into_iter().map(|number| &inputs[number]).collect()))
 }
 
-fn evaluate(args: &Args, model: Option<&Path>, isa: Isa, console: &Console) -> anyhow::Result<Report> {
-    let task = eval::Task {
-        images: &args.images,
-        hands: args.hands.as_deref(),
-        people: args.people.as_deref(),
-        model,
-        size: args.size,
-        fit: args.fit,
-        isa,
-    };
+fn evaluate(
+    args: &Args,
+    truth: &eval::Truth,
+    model: Option<&Path>,
+    isa: Isa,
+    console: &Console,
+) -> anyhow::Result<Report> {
+    let task = eval::Task { images: &args.images, truth, model, size: args.size, fit: args.fit, isa };
     eval::measure(task, console)
 }
