@@ -10,6 +10,7 @@ mod hostile;
 #[cfg(unix)]
 mod interrupt;
 mod live;
+mod memory;
 mod outputs;
 mod program;
 mod quantize;
