@@ -237,6 +237,8 @@ mod tests {
     fn the_tier_that_runs_is_told() {
         let built = |isa| Detector::builder().size(64, 64).threads(1).isa(isa).build().unwrap();
         assert_eq!(built(Isa::Portable).isa(), Some(Isa::Portable));
+        let turning = Detector::builder().size(96, 64).turn(true).threads(1).isa(Isa::Portable);
+        assert_eq!(turning.build().unwrap().isa(), Some(Isa::Portable));
         // The tier is the processor's: on another unit none runs.
         assert_eq!(broken(Detector::builder().isa(Isa::Portable), ErrorKind::UnitFailed).isa(), None);
     }

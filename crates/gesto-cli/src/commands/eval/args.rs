@@ -15,8 +15,9 @@ const IOU_HAND: f32 = 0.4;
 const IOU_BODY: f32 = 0.3;
 
 /// What says how the network runs.
-const RUN: [&str; 14] = [
+const RUN: [&str; 15] = [
     "size",
+    "turn",
     "fit",
     "resize",
     "compare_resizes",

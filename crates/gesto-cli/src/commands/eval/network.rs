@@ -42,9 +42,10 @@ pub(super) struct Settings {
 /// One line for the tables.
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, size, fit, resize, unit, isa, .. } = self;
+        let Self { model, size, turn, fit, resize, unit, isa, .. } = self;
+        let turning = if *turn { " or turned" } else { "" };
         let kernels = isa.map_or(String::new(), |isa| format!(", kernels {isa}"));
-        write!(f, "Network: {model}, {size}, {fit}, resize {resize}; unit {unit}{kernels}.")
+        write!(f, "Network: {model}, {size}{turning}, {fit}, resize {resize}; unit {unit}{kernels}.")
     }
 }
 

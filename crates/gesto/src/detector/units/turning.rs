@@ -1,5 +1,7 @@
 //! Two networks, one for frames that are taller than wide and one for the others, whatever the unit.
 
+use gesto_engine::Isa;
+
 use super::Pipeline;
 use crate::detection::Detections;
 use crate::detector::Thresholds;
@@ -62,6 +64,11 @@ impl Pipeline for Turning {
     fn set_thresholds(&mut self, thresholds: &Thresholds) {
         self.tall.set_thresholds(thresholds);
         self.wide.set_thresholds(thresholds);
+    }
+
+    fn isa(&self) -> Option<Isa> {
+        // Both have it from the same settings.
+        self.tall.isa()
     }
 
     fn size(&self) -> (usize, usize) {
