@@ -45,6 +45,11 @@ impl Pipeline for Turning {
         self.of(frame).detect(frame, out)
     }
 
+    fn wake(&mut self) {
+        // Frames of one source lie alike.
+        if self.last_wide { self.wide.wake() } else { self.tall.wake() }
+    }
+
     fn detect_batch(&mut self, frames: &[Frame<'_>]) -> Result<Vec<Detections>> {
         let (wide, tall): (Vec<_>, Vec<_>) = frames.iter().partition(|frame| self.lies_wide(frame));
         let mut wide = self.wide.detect_batch(&wide)?.into_iter();
