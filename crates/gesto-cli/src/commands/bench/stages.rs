@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gesto::unit::{Adapter, Provider};
-use gesto::{Detections, Detector, ErrorKind, Fit, Timing, Unit};
+use gesto::{Detections, Detector, ErrorKind, Fit, Isa, Resize, Timing, Unit};
 use serde::Serialize;
 
 use super::frame::CameraFrame;
@@ -63,7 +63,13 @@ struct Line {
     /// The graphics processor by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<String>,
+    /// The kernel tier on the processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isa: Option<&'static str>,
     size: String,
+    /// How the frame became the network's input; a fused resize is a part of the model's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resize: Option<&'static str>,
     stages: Vec<Stage>,
     total_p50_ms: Option<f64>,
     total_p99_ms: Option<f64>,
@@ -138,7 +144,9 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
             return Ok(Line {
                 unit,
                 adapter,
+                isa: None,
                 size,
+                resize: None,
                 stages: Vec::new(),
                 total_p50_ms: None,
                 total_p99_ms: None,
@@ -173,15 +181,26 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
     let stages = stages.collect();
     let [.., total] = &samples;
     let (p50, p99) = (total.percentile_ms(0.5), total.percentile_ms(0.99));
-    Ok(Line { unit, adapter, size, stages, total_p50_ms: Some(p50), total_p99_ms: Some(p99), skipped: None })
+    Ok(Line {
+        unit,
+        adapter,
+        isa: detector.isa().map(Isa::name),
+        size,
+        resize: Some(detector.resize().name()),
+        stages,
+        total_p50_ms: Some(p50),
+        total_p99_ms: Some(p99),
+        skipped: None,
+    })
 }
 
 /// Characters of a time line.
 const WIDTH: f64 = 60.0;
 
 fn print(line: &Line) -> io::Result<()> {
-    let Line { unit, adapter, size, stages, total_p50_ms, total_p99_ms, skipped } = line;
-    let unit = adapter.as_ref().map_or_else(|| unit.clone(), |name| format!("{unit} ({name})"));
+    let Line { unit, adapter, isa, size, resize, stages, total_p50_ms, total_p99_ms, skipped } = line;
+    let what = adapter.as_deref().or(*isa);
+    let unit = what.map_or_else(|| unit.clone(), |what| format!("{unit} ({what})"));
     if let Some(why) = skipped {
         return console::print(format_args!("{unit}, {size}: skipped: {why}\n"));
     }
@@ -195,7 +214,11 @@ fn print(line: &Line) -> io::Result<()> {
         // A stage too short for a character still shows where it is.
         let bar = if to > from { "#".repeat(to - from) } else { "|".to_owned() };
         let indent = " ".repeat(from);
-        console::print(format_args!("  {stage:7} {p50_ms:>8.4} ms  p99 {p99_ms:>8.4} ms  {indent}{bar}"))?;
+        let fused = *stage == "resize" && *resize == Some(Resize::Fused.name());
+        let note = if fused { " (in the first layer)" } else { "" };
+        console::print(format_args!(
+            "  {stage:7} {p50_ms:>8.4} ms  p99 {p99_ms:>8.4} ms  {indent}{bar}{note}"
+        ))?;
     }
     console::print("")
 }
