@@ -2,7 +2,7 @@
 
 use crate::isa::Isa;
 
-/// How to plan a [`Network`].
+/// How to plan a [`Network`](super::Network).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
