@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod system {
     use rustix::thread::{CpuSet, Pid, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
@@ -64,8 +64,8 @@ mod system {
     }
 }
 
-/// Other systems have no such call, or none that is meant for this.
-#[cfg(not(target_os = "linux"))]
+/// Other systems have no such call, or none that is meant for this; nor has Miri.
+#[cfg(not(all(target_os = "linux", not(miri))))]
 mod system {
     #[derive(Debug)]
     pub(super) enum Thread {}
@@ -85,7 +85,7 @@ mod system {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {
     use std::io::Write as _;
 
