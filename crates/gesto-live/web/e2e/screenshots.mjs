@@ -20,7 +20,7 @@ try {
   for (const [name, gesture, options] of [
     ["live-dark.jpg", "peace", { colorScheme: "dark" }],
     ["live-light.jpg", "peace", { colorScheme: "light" }],
-    ["live-phone.jpg", "like", { colorScheme: "dark", ...phone }],
+    ["live-phone.jpg", "peace", { colorScheme: "dark", ...phone }],
   ]) {
     const { page, context } = await openPage(browser, server.url, options);
     await page.locator("#status[data-state=live]").waitFor({ timeout: PATIENCE });
