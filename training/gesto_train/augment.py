@@ -21,7 +21,7 @@ from .geometry import (
 )
 from .photometric import PhotometricOptions, photometric
 from .sampling import HandBank
-from .schema import ABSENT, HIDDEN, IGNORE, SURE, VISIBLE
+from .schema import ABSENT, IGNORE, OCCLUDED, SURE, VISIBLE
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _hide(batch: Batch, boxes: Tensor, active: Tensor) -> Batch:
     x, y, v = batch.keypoints.unbind(-1)
     x0, y0, x1, y1 = (c[:, None, None] for c in boxes.unbind(-1))
     under = (x > x0) & (x < x1) & (y > y0) & (y < y1) & active[:, None, None] & (v == VISIBLE)
-    keypoints = torch.stack([x, y, torch.where(under, HIDDEN, v)], -1)
+    keypoints = torch.stack([x, y, torch.where(under, OCCLUDED, v)], -1)
     return batch._replace(hands=hands, people=people, keypoints=keypoints)
 
 
@@ -192,7 +192,7 @@ def paste_person(batch: Batch, cutouts: Cutouts, o: AugmentOptions) -> Batch:
     y = batch.keypoints[..., 1].long().clamp(0, height - 1)
     under = alpha.flatten(1).gather(1, (y * width + x).flatten(1)).view_as(x) > 0.5
     v = batch.keypoints[..., 2]
-    keypoints = torch.cat([batch.keypoints[..., :2], torch.where(under & (v == VISIBLE), HIDDEN, v)[..., None]], -1)
+    keypoints = torch.cat([batch.keypoints[..., :2], torch.where(under & (v == VISIBLE), OCCLUDED, v)[..., None]], -1)
     return Batch(
         images,
         torch.cat([person.hands, covered.hands], 1),

@@ -13,10 +13,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from .pack import Writer, whole_picture
-from .schema import HIDDEN, KEYPOINTS, UNKNOWN, VISIBLE
+from .schema import KEYPOINTS, OCCLUDED, UNKNOWN, VISIBLE
 
 # COCO: 0 not labelled, 1 labelled but not visible, 2 visible.
-_VISIBILITY = {0: UNKNOWN, 1: HIDDEN, 2: VISIBLE}
+_VISIBILITY = {0: UNKNOWN, 1: OCCLUDED, 2: VISIBLE}
 
 
 def person(annotation: dict) -> dict:

@@ -2,7 +2,8 @@
 
 Class: binary cross-entropy with the task-aligned quality as target (or varifocal, arXiv:2008.13367);
 box: complete IoU and distribution focal loss (arXiv:2006.04388);
-keypoints: 1 - OKS as in YOLO-Pose (arXiv:2204.06806), and cross-entropy of visibility.
+keypoints: 1 - OKS as in YOLO-Pose (arXiv:2204.06806), the likelihood under a Laplace distribution whose scale the network
+predicts while it is trained (arXiv:1703.04977, arXiv:2107.11291), and cross-entropy of visibility.
 Everything is dense over the anchor points and weighted, so shapes never depend on the data.
 """
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from .assigner import assign
 from .boxes import ciou, decode_boxes, decode_keypoints
-from .schema import AREA_PER_BOX, DFL_BINS, OKS_SIGMAS, VISIBLE
+from .schema import AREA_PER_BOX, DFL_BINS, OCCLUDED, OKS_SIGMAS, VISIBLE
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class LossWeights:
     dfl: float = 1.5
     keypoint: float = 12.0
     visibility: float = 1.0
+    likelihood: float = 0.0  # see `laplace`
     reach: float = 1.0  # see `keypoint_loss`
 
 
@@ -45,6 +47,14 @@ def keypoint_loss(exponent: Tensor, reach: float) -> Tensor:
     if reach == 1:
         return loss
     return 0.5 * (loss + 1 - torch.exp(-exponent / reach**2))
+
+
+def laplace(offset: Tensor, deviation: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log-likelihood of a keypoint, up to a constant: `offset` (`... x 2`) in OKS deviations against a Laplace
+    distribution. Unlike 1 - OKS it has the same slope at any distance, and joints that nobody could place get a wide
+    scale and thereby little weight."""
+    log_scale = 4 * torch.tanh(log_scale / 4)
+    return (offset.abs().sum(-1) / deviation) * torch.exp(-log_scale) + 2 * log_scale
 
 
 def _class_loss(logits: Tensor, target: Tensor, positive: Tensor, options: ClassLoss) -> Tensor:
@@ -69,7 +79,7 @@ def head_loss(
     options: ClassLoss = ClassLoss(),
     reach: float = 1.0,
 ) -> Tensor:
-    """Unweighted terms `cls, box, dfl[, keypoint, visibility]` stacked in one vector.
+    """Unweighted terms `cls, box, dfl[, keypoint, visibility, likelihood]` stacked in one vector.
 
     boxes: `batch x objects x 4`; classes, state: `batch x objects`; keypoints: `batch x objects x 17 x 3`.
     class_mix: `batch x objects x classes`, a soft label per object in place of the hard class.
@@ -114,11 +124,17 @@ def head_loss(
             sigma = xy.new_tensor(OKS_SIGMAS)
         distance = (xy - truth[..., :2]).square().sum(-1)
         exponent = distance / (2 * area[..., None] * (2 * sigma).square())
-        visible = (truth[..., 2] == VISIBLE) & found.positive[..., None]
-        count = visible.sum(-1)
-        per_anchor = (keypoint_loss(exponent, reach) * visible).sum(-1) / count.clamp(min=1)
-        terms.append(per_anchor.sum() / (count > 0).sum().clamp(min=1))
+        placed = (truth[..., 2] >= OCCLUDED) & found.positive[..., None]
+        count = placed.sum(-1)
+
+        def per_person(loss: Tensor) -> Tensor:
+            return ((loss * placed).sum(-1) / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
+
+        terms.append(per_person(keypoint_loss(exponent, reach)))
         known = (truth[..., 2] >= 0) & found.positive[..., None]
         seen_loss = F.binary_cross_entropy_with_logits(seen, (truth[..., 2] == VISIBLE).float(), reduction="none")
         terms.append((seen_loss * known).sum() / known.sum().clamp(min=1))
+        if len(raw) > 3:
+            deviation = area.sqrt()[..., None] * 2 * sigma
+            terms.append(per_person(laplace(xy - truth[..., :2], deviation, raw[3].float())))
     return torch.stack(terms)

@@ -110,18 +110,28 @@ class Head(nn.Module):
         values = 3 * keypoints
         self.cv2 = nn.ModuleList(_branch(c, box_hidden, 4 * DFL_BINS) for c in channels)
         self.cv3 = nn.ModuleList(_branch(c, class_hidden, classes) for c in channels)
-        self.cv4 = nn.ModuleList(_branch(c, max(values, channels[0] // 4), values) for c in channels) if values else None
+        keypoint_hidden = max(values, channels[0] // 4)
+        self.cv4 = nn.ModuleList(_branch(c, keypoint_hidden, values) for c in channels) if values else None
+        # How far off each keypoint may be; asked for in training only, and not exported.
+        self.scale = nn.ModuleList(AlignedConv2d(keypoint_hidden, keypoints, 1) for _ in channels) if values else None
+        for scale in self.scale or ():
+            nn.init.zeros_(scale.weight)
+            nn.init.zeros_(scale.bias)
         for box, cls, stride in zip(self.cv2, self.cv3, STRIDES):
             nn.init.constant_(box[-1].bias, 1.0)
             # About five objects per picture at the start: the rare-class prior of RetinaNet.
             nn.init.constant_(cls[-1].bias, math.log(5 / classes / (320 / stride) ** 2))
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, ...]:
-        """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints."""
-        branches = [self.cv2, self.cv3] + ([self.cv4] if self.cv4 is not None else [])
-        return tuple(
-            torch.cat([m(f).permute(0, 2, 3, 1).flatten(1, 2) for m, f in zip(branch, levels)], 1) for branch in branches
-        )
+        """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints; in training also the
+        logarithm of each keypoint's scale (`losses.laplace`)."""
+        outputs = [[m(f) for m, f in zip(branch, levels)] for branch in (self.cv2, self.cv3)]
+        if self.cv4 is not None:
+            hidden = [m[:-1](f) for m, f in zip(self.cv4, levels)]
+            outputs.append([m[-1](h) for m, h in zip(self.cv4, hidden)])
+            if self.training:
+                outputs.append([m(h) for m, h in zip(self.scale, hidden)])
+        return tuple(torch.cat([o.permute(0, 2, 3, 1).flatten(1, 2) for o in levels], 1) for levels in outputs)
 
 
 class Multi(nn.Module):

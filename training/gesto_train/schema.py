@@ -37,5 +37,6 @@ DFL_BINS = 16
 # Label states. An ignored object is there, but its label is not sure: no class loss inside its box.
 ABSENT, SURE, IGNORE = 0, 1, 2
 
-# Keypoint visibility. Unknown keypoints stay out of every loss.
-UNKNOWN, HIDDEN, VISIBLE = -1, 0, 2
+# Keypoint visibility. Unknown keypoints stay out of every loss; the place of an occluded one is known and learnt, that of a
+# hidden one (outside the picture, or nobody knows where) is not.
+UNKNOWN, HIDDEN, OCCLUDED, VISIBLE = -1, 0, 1, 2

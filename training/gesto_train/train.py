@@ -1,4 +1,7 @@
-"""Trains: `python -m gesto_train.train --config CONFIG --out FOLDER [--resume] [--set section.key=value ...]`."""
+"""Trains: `python -m gesto_train.train --config CONFIG --out FOLDER [--resume] [--set section.key=value ...]`.
+
+On several GPUs: `torchrun --nproc-per-node COUNT -m gesto_train.train ...` (parallel.py).
+"""
 
 import argparse
 import dataclasses
@@ -21,6 +24,7 @@ from .evaluate import brief, evaluate
 from .geometry import Batch, letterbox, sample_images
 from .losses import LossWeights, head_loss
 from .network import Multi
+from .parallel import Processes
 from .relabel import relabel
 from .sampling import HandBank, Sampler, picture_weights
 from .schema import OKS_SIGMAS
@@ -30,7 +34,7 @@ from .weights import calibrate, export, load_folded, load_network, size_name
 
 def weigh(terms: Tensor, w: LossWeights) -> Tensor:
     """Weighted sum of a head's terms."""
-    factors = [w.cls, w.box, w.dfl, w.keypoint, w.visibility][: len(terms)]
+    factors = [w.cls, w.box, w.dfl, w.keypoint, w.visibility, w.likelihood][: len(terms)]
     return sum(f * t for f, t in zip(factors, terms))
 
 
@@ -73,10 +77,13 @@ def rotation(shapes) -> list[tuple[int, int]]:
 
 
 class Trainer:
-    def __init__(self, config: Config, data: Dataset, device: str, out: Path, note: str = ""):
+    def __init__(
+        self, config: Config, data: Dataset, device: str, out: Path, note: str = "", processes: Processes | None = None
+    ):
         self.config, self.data, self.device, self.out, self.note = config, data, device, out, note
+        self.processes = processes or Processes()
         o = config.train
-        torch.manual_seed(o.seed)
+        torch.manual_seed(o.seed + 1000 * self.processes.rank)
         self.half = device == "cuda"
         train = data.where(lambda r: config.part(r) == "train")
         if config.relabel.weights or config.relabel.unlabelled:
@@ -84,18 +91,19 @@ class Trainer:
             teacher = load_network(Path(weights)).to(device) if weights else None
             began = time.time()
             changes = relabel(teacher, data, train, config.relabel, self.half)
-            print(f"relabelled in {time.time() - began:.0f} s: {dict(changes)}", flush=True)
+            self.say(f"relabelled in {time.time() - began:.0f} s: {dict(changes)}")
         records = [data.records[i] for i in train]
         self.draw = Sampler(train, picture_weights(records, config.sampling), device)
         bank = HandBank(data, train, config.sampling, device)
         self.bank = bank if len(bank) else None
         self.cutouts = load_cutouts(config.data.cutout_paths(), data, train) if config.data.cutouts else None
         cut = len(self.cutouts) if self.cutouts else 0
-        print(f"train {len(train)} pictures; people to paste {cut}; hands to paste {dict(bank.count)}", flush=True)
+        self.say(f"train {len(train)} pictures; people to paste {cut}; hands to paste {dict(bank.count)}")
 
         self.network = Multi(config.network.width, config.network.depth).to(device)
         if o.init:
             self._start_from(Path(o.init))
+        self.processes.share(self.network)
         self.network = self.network.to(memory_format=torch.channels_last)
         self.average = Average(self.network, o.ema, o.ema_ramp)
         matrices = [p for p in self.network.parameters() if p.dim() > 1]
@@ -106,10 +114,14 @@ class Trainer:
         self.rate = torch.tensor(o.lr, device=device)
         self.optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda)
         self.objective = Objective(self.network, config).to(device)
-        self.sums = torch.zeros(8, device=device)
+        self.sums = torch.zeros(9, device=device)  # three terms of the hands, six of the people
         self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0, many=0.0)
         self.steps = Steps(self.body, o.graphs and cuda)
         self.step, self.spent = 0, 0.0
+
+    def say(self, text: str) -> None:
+        if self.processes.first:
+            print(text, flush=True)
 
     def _start_from(self, path: Path) -> None:
         if path.suffix != ".safetensors":
@@ -149,8 +161,10 @@ class Trainer:
         while True:
             self.spent = done + time.time() - began
             progress = max(self.step / o.steps, self.spent / o.seconds)
-            if progress >= 1:
-                break
+            if self.processes.count == 1 or self.step % o.mean_every == 0:
+                progress = self.processes.mean(self.network, progress)
+                if progress >= 1:
+                    break
             rate = learning_rate(progress, self.step, o)
             self.rate.fill_(rate)
             self.steps((shapes[self.step % len(shapes)], progress >= 1 - o.calm))
@@ -162,10 +176,10 @@ class Trainer:
                 if not all(map(math.isfinite, values)):
                     raise SystemExit(f"step {self.step}: a loss is not finite: {values}")
                 now = time.time()
-                speed = (self.step - last_step) * o.batch / (now - last_log)
+                speed = (self.step - last_step) * o.batch * self.processes.count / (now - last_log)
                 last_log, last_step = now, self.step
                 text = " ".join(f"{v:.3f}" for v in values)
-                print(f"step {self.step} progress {progress:.3f} lr {rate:.2e} {speed:.0f}/s losses {text}", flush=True)
+                self.say(f"step {self.step} progress {progress:.3f} lr {rate:.2e} {speed:.0f}/s losses {text}")
             if time.time() - last_save > o.checkpoint_seconds:
                 self.save()
                 last_save = time.time()
@@ -176,12 +190,16 @@ class Trainer:
         return self.report()
 
     def report(self) -> dict:
+        if not self.processes.first:
+            return {}
         figures = evaluate(self.average.network, self.data, self.config, half=self.half)
         print(f"step {self.step}, {self.spent:.0f} s\n{brief(figures)}", flush=True)
         return figures
 
     def save(self) -> None:
         """Writes `checkpoint.pt` whole or not at all, and the averaged weights as they would ship."""
+        if not self.processes.first:
+            return
         state = {
             "network": self.network.state_dict(),
             "ema": self.average.network.state_dict(),
@@ -212,24 +230,30 @@ def main() -> None:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cuda", "cpu"))
     parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--note", default="batch norm folded; fp16")
     args = parser.parse_args()
     config = load_config(args.config, args.set)
     args.out.mkdir(parents=True, exist_ok=True)
+    processes = Processes()
+    if args.device == "cuda":
+        torch.cuda.set_device(processes.local)
     began = time.time()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     d = config.data
     data = load(d.picture_paths(), Path(d.index), d.canvas, max_people=d.max_people, teacher_share=d.teacher_share)
     data = data.to(args.device)
-    print(f"{len(data)} pictures on {args.device} after {time.time() - began:.1f} s", flush=True)
-    trainer = Trainer(config, data, args.device, args.out, args.note)
+    if processes.first:
+        print(f"{len(data)} pictures on {args.device} after {time.time() - began:.1f} s", flush=True)
+    trainer = Trainer(config, data, args.device, args.out, args.note, processes)
     if args.resume:
         trainer.resume()
     figures = trainer.run()
-    (args.out / "figures.json").write_text(json.dumps(figures, indent=1))
+    if processes.first:
+        (args.out / "figures.json").write_text(json.dumps(figures, indent=1))
+    processes.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,11 @@ from .network import Conv, Multi
 from .schema import GESTURES, KEYPOINTS
 
 
+def _ships(name: str) -> bool:
+    """Whether a layer is in exported files: the scales of the keypoints serve training alone."""
+    return ".scale." not in f".{name}."
+
+
 def fold(network: nn.Module) -> dict[str, Tensor]:
     """Every convolution with its batch norm as one weight and one bias, named as in the exported file."""
     tensors = {}
@@ -22,7 +27,7 @@ def fold(network: nn.Module) -> dict[str, Tensor]:
             scale = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()
             tensors[f"{name}.weight"] = module.conv.weight.double() * scale[:, None, None, None]
             tensors[f"{name}.bias"] = bn.bias.double() - bn.running_mean.double() * scale
-        elif isinstance(module, nn.Conv2d) and module.bias is not None:
+        elif isinstance(module, nn.Conv2d) and module.bias is not None and _ships(name):
             tensors[f"{name}.weight"] = module.weight.double()
             tensors[f"{name}.bias"] = module.bias.double()
     return {k: v.detach().cpu() for k, v in sorted(tensors.items())}
@@ -54,7 +59,7 @@ def load_folded(network: Multi, path: Path) -> None:
                 module.bn.weight.fill_(1)
                 module.bn.running_mean.zero_()
                 module.bn.running_var.fill_(1 - module.bn.eps)
-            elif isinstance(module, nn.Conv2d) and module.bias is not None:
+            elif isinstance(module, nn.Conv2d) and module.bias is not None and _ships(name):
                 module.weight.copy_(tensors.pop(f"{name}.weight"))
                 module.bias.copy_(tensors.pop(f"{name}.bias"))
     if tensors:

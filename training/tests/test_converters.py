@@ -6,7 +6,7 @@ from PIL import Image
 
 from gesto_train import convert_coco, convert_hagrid
 from gesto_train.dataset import load, read_index
-from gesto_train.schema import IGNORE, SURE, UNKNOWN
+from gesto_train.schema import IGNORE, OCCLUDED, SURE, UNKNOWN
 
 
 def test_coco(tmp_path):
@@ -34,7 +34,7 @@ def test_coco(tmp_path):
     assert data.people[0, 0].tolist() == [10, 5, 60, 45, SURE]
     assert data.people[0, 1, 4] == IGNORE and data.people[0, 2, 4] == 0
     assert data.keypoints[0, 0, 0].tolist() == [25, 20, 2]
-    assert data.keypoints[0, 0, 1].tolist() == [30, 22, 0]
+    assert data.keypoints[0, 0, 1].tolist() == [30, 22, OCCLUDED]
     assert data.keypoints[0, 0, 2, 2] == UNKNOWN
     assert data.hands[0, 0].tolist() == [0, 0, 100, 50, 18, IGNORE]
     assert torch.allclose(data.pixels[0, 25, 50].float(), torch.tensor([10.0, 200, 30]), atol=8)

@@ -2,8 +2,8 @@ import torch
 
 from gesto_train.assigner import assign
 from gesto_train.boxes import anchor_points, ciou, decode_boxes, decode_keypoints, iou
-from gesto_train.losses import head_loss, keypoint_loss
-from gesto_train.schema import DFL_BINS, IGNORE, SURE
+from gesto_train.losses import head_loss, keypoint_loss, laplace
+from gesto_train.schema import DFL_BINS, HIDDEN, IGNORE, OCCLUDED, SURE
 
 
 def perfect_raw(boxes: torch.Tensor, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -76,6 +76,20 @@ def test_losses_vanish_for_a_perfect_answer_and_not_for_a_bad_one():
     assert bad[1] > 0.2 and bad[3] > 0.3
 
 
+def test_an_occluded_keypoint_is_placed_but_not_seen():
+    points, strides = anchor_points(64, 64, "cpu")
+    boxes, classes = torch.tensor([[[8.0, 8, 56, 56]]]), torch.zeros(1, 1, dtype=torch.long)
+    slopes = {}
+    for state in (HIDDEN, OCCLUDED):
+        keypoints = torch.zeros(1, 84, 51, requires_grad=True)
+        truth = torch.cat([torch.full((1, 1, 17, 2), 32.0), torch.full((1, 1, 17, 1), float(state))], -1)
+        raw = (torch.zeros(1, 84, 64), torch.zeros(1, 84, 1), keypoints)
+        head_loss(raw, points, strides, boxes, classes, torch.tensor([[SURE]]), truth)[3:].sum().backward()
+        slopes[state] = keypoints.grad.view(84, 17, 3)
+    assert slopes[HIDDEN][..., :2].abs().max() == 0 and slopes[OCCLUDED][..., :2].abs().max() > 0
+    assert torch.equal(slopes[HIDDEN][..., 2], slopes[OCCLUDED][..., 2]) and slopes[HIDDEN][..., 2].max() > 0
+
+
 def test_unknown_keypoints_and_empty_pictures_give_no_gradient():
     points, strides = anchor_points(64, 64, "cpu")
     keypoints = torch.zeros(1, 84, 51, requires_grad=True)
@@ -104,3 +118,13 @@ def test_reach_gives_far_keypoints_a_slope():
     exponent = torch.tensor([12.0], requires_grad=True)
     slopes = [torch.autograd.grad(keypoint_loss(exponent, reach).sum(), exponent)[0].item() for reach in (1.0, 2.5)]
     assert slopes[0] < 1e-5 and slopes[1] > 1e-2
+
+
+def test_the_likelihood_is_highest_at_the_scale_of_the_errors():
+    offset = torch.distributions.Laplace(0.0, 3.0).sample((20_000, 2)) * 2.0
+    scales = torch.linspace(-1, 3, 81)
+    loss = torch.stack([laplace(offset, torch.tensor(2.0), s).mean() for s in scales])
+    assert abs(scales[loss.argmin()].exp() - 3.0) < 0.3
+    near, far = (torch.full((1, 2), d, requires_grad=True) for d in (0.1, 50.0))
+    (laplace(near, torch.tensor(1.0), torch.tensor(0.0)) + laplace(far, torch.tensor(1.0), torch.tensor(0.0))).sum().backward()
+    assert torch.equal(near.grad, far.grad), "a keypoint far off is drawn as strongly as a near one"

@@ -1,6 +1,8 @@
 """The whole recipe on a few made-up pictures on the CPU: the loss falls, a run resumes, the export can be judged."""
 
+import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +45,36 @@ def test_training_resuming_and_evaluation(made_up, tmp_path):
     assert "val" in figures and "gesture_map50" in figures
     run("export", "--config", made_up / "config.toml", "--checkpoint", tmp_path / "checkpoint.pt",
         "--out", tmp_path / "again.safetensors")  # fmt: skip
+
+
+def test_two_processes_train_one_network(made_up, tmp_path):
+    options = ["train.steps=8", "train.mean_every=4", "train.log_every=4", "body_loss.likelihood=1.0"]
+    command = [
+        sys.executable, "-m", "gesto_train.train", "--config", str(made_up / "config.toml"), "--device", "cpu",
+        "--out", str(tmp_path), "--set", *options,
+    ]  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    # What torchrun sets.
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | place | {"RANK": rank, "LOCAL_RANK": rank}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    try:
+        first, second = (process.communicate(timeout=600)[0] for process in both)
+    finally:
+        for process in both:
+            process.kill()
+    assert [process.returncode for process in both] == [0, 0], first + second
+    assert first.count("step 8 ") == 1 and "step" not in second, "one process speaks for both"
+    assert len(re.search(r"losses ([\d. -]+)", first)[1].split()) == 9
+    with safe_open(str(tmp_path / "multi-n.safetensors"), "pt") as file:
+        assert not [k for k in file.keys() if "scale" in k], "what serves training alone is not exported"
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(made_up, tmp_path):
