@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Prints the JSON of `gesto bench seed` as a Markdown table; with `--into FILE NAME` puts it between the marks
-`<!-- NAME:begin -->` and `<!-- NAME:end -->` of a page, below a line that says which machine it is (`--machine TEXT`)."""
+`<!-- NAME:begin -->` and `<!-- NAME:end -->` of a page. The line above the table says which machine it is: what the JSON
+has, or `--machine TEXT`."""
 
 import argparse
 import json
@@ -32,6 +33,20 @@ def table(report):
     return "\n".join(lines).rstrip()
 
 
+def machine(report):
+    """The machine in words, from the JSON; empty where an older one has none."""
+    told = report.get("machine")
+    if not told:
+        return ""
+    count = told["processors"]
+    parts = [told["processor"], f"{count} processor" + ("" if count == 1 else "s")]
+    if told["isa"]:
+        parts.append(told["isa"])
+    if told["gpu"]:
+        parts.append("GPU " + told["gpu"]["name"] + (", software on the CPU" if told["gpu"]["software"] else ""))
+    return ", ".join(parts + [f"gesto {told['gesto']}"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("report", type=pathlib.Path)
@@ -39,13 +54,14 @@ def main():
     parser.add_argument("--machine", default="")
     arguments = parser.parse_args()
     report = json.loads(arguments.report.read_text())
-    heading = f"{arguments.machine}, {report['threads']} threads, {report['frames']} frames a figure:\n\n"
-    text = (heading if arguments.machine else "") + table(report)
+    name = arguments.machine or machine(report)
+    heading = f"{name}, {report['threads']} threads, {report['frames']} frames a figure:\n\n"
+    text = (heading if name else "") + table(report)
     if not arguments.into:
         print(text)
         return
-    page, name = pathlib.Path(arguments.into[0]), arguments.into[1]
-    begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+    page, mark = pathlib.Path(arguments.into[0]), arguments.into[1]
+    begin, end = f"<!-- {mark}:begin -->\n", f"<!-- {mark}:end -->"
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
     page.write_text(before + begin + text + "\n" + end + after)

@@ -1,13 +1,15 @@
-//! Where figures go as JSON: nowhere, to a file, or to standard output instead of the table.
+//! Where figures go as JSON: nowhere, to a file, or to standard output instead of the table. The file is checked before
+//! anything is measured, and what bore its name stays until there is something to write.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
 
 use crate::console;
+use crate::output::OutputFile;
 use crate::values::STDOUT;
 
 /// Whether JSON takes the table's place on standard output.
@@ -19,18 +21,17 @@ pub(crate) fn on_stdout(json: Option<&Path>) -> bool {
 pub(crate) enum Lines {
     Nowhere,
     Stdout,
-    File(PathBuf, File),
+    /// Made with the first figure.
+    File(OutputFile, Option<File>),
 }
 
 impl Lines {
-    pub(crate) fn create(json: Option<&Path>) -> anyhow::Result<Self> {
+    /// Fails when the file cannot be written.
+    pub(crate) fn open(json: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match json {
             None => Self::Nowhere,
             Some(_) if on_stdout(json) => Self::Stdout,
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-                Self::File(path.to_owned(), file)
-            }
+            Some(path) => Self::File(OutputFile::check(path)?, None),
         })
     }
 
@@ -39,19 +40,48 @@ impl Lines {
         match self {
             Self::Nowhere => Ok(()),
             Self::Stdout => Ok(console::stdout().write_all(line.as_bytes())?),
-            Self::File(path, file) => {
-                file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+            Self::File(target, file) => {
+                let file = match file {
+                    Some(file) => file,
+                    None => file.insert(target.create()?),
+                };
+                file.write_all(line.as_bytes())
+                    .with_context(|| format!("cannot write {}", target.path().display()))
             }
         }
     }
 }
 
 /// All figures at once.
-pub(crate) fn write(json: Option<&Path>, report: &impl Serialize) -> anyhow::Result<()> {
-    let Some(path) = json else { return Ok(()) };
-    let text = serde_json::to_string_pretty(report)? + "\n";
-    if on_stdout(json) {
-        return Ok(console::stdout().write_all(text.as_bytes())?);
+pub(crate) enum Report {
+    Nowhere,
+    Stdout,
+    File(OutputFile),
+}
+
+impl Report {
+    /// Fails when the file cannot be written.
+    pub(crate) fn open(json: Option<&Path>) -> anyhow::Result<Self> {
+        Ok(match json {
+            None => Self::Nowhere,
+            Some(_) if on_stdout(json) => Self::Stdout,
+            Some(path) => Self::File(OutputFile::check(path)?),
+        })
     }
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+
+    pub(crate) fn file(&self) -> Option<&OutputFile> {
+        match self {
+            Self::File(file) => Some(file),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn write(&self, report: &impl Serialize) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(report)? + "\n";
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::Stdout => Ok(console::stdout().write_all(text.as_bytes())?),
+            Self::File(file) => file.write(text.as_bytes()),
+        }
+    }
 }

@@ -12,6 +12,8 @@ mod commands;
 mod console;
 mod interrupt;
 mod json;
+mod machine;
+mod output;
 mod progress;
 mod unit;
 mod values;

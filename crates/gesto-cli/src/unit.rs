@@ -61,11 +61,17 @@ pub(crate) fn tell_fallback(detector: &Detector, console: &Console) {
 }
 
 /// A graphics processor of this machine.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct FoundAdapter {
     pub(crate) name: String,
     /// It is a program on the processor.
     pub(crate) software: bool,
+}
+
+impl std::fmt::Display for FoundAdapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.name, if self.software { ", software on the CPU" } else { "" })
+    }
 }
 
 /// The adapter behind this choice.
@@ -86,6 +92,13 @@ pub(crate) fn adapter(choice: &Adapter) -> Option<FoundAdapter> {
 #[cfg(not(feature = "gpu"))]
 pub(crate) fn adapter(_: &Adapter) -> Option<FoundAdapter> {
     None
+}
+
+/// Why a benchmark leaves a graphics processor out that is software, unless it `may` be.
+pub(crate) fn software_adapter(choice: &Adapter, may: bool) -> Option<String> {
+    let found = adapter(choice).filter(|found| found.software && !may)?;
+    let which = if *choice == Adapter::Best { "the best adapter" } else { "adapter" };
+    Some(format!("{which} {} is software on the CPU (--software-gpu measures it)", found.name))
 }
 
 /// Why ONNX Runtime has no such provider here; `Ok` when it was built with it.

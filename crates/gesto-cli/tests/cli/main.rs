@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bench;
+mod bench_files;
 mod eval;
 mod export;
 mod hostile;

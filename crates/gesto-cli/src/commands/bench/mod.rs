@@ -22,13 +22,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Time the network alone
+    // What each does is told above its `Args`; a line here would take the place of all of that in `--help`.
     Model(model::Args),
-    /// Time every way to resize alone, on the processor
     Resize(resize::Args),
-    /// Run every experiment of the seed, the iPhone system that gesto rebuilds, its figures beside ours
     Seed(seed::Args),
-    /// Show where one frame's time goes on each unit
     Stages(stages::Args),
 }
 

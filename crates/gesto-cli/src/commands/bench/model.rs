@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
     let tiers = tiers(&args.isa, console)?;
     let json = args.json.as_deref();
-    let mut lines = json::Lines::create(json)?;
+    let mut lines = json::Lines::open(json)?;
     let table = !json::on_stdout(json);
     // Printed before the first row, so that nothing stands on standard output when nothing can be measured.
     let mut head = table.then(head);

@@ -1,5 +1,6 @@
 //! `gesto bench resize`: every way to resize alone, from a camera's frame in memory to the network's input.
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use gesto::preprocess::Mapping;
 use gesto::stages::Stages;
+use gesto::unit::Adapter;
 use gesto::{Detector, ErrorKind, Fit, Frame, PixelFormat, Resize};
 use serde::Serialize;
 
@@ -15,6 +17,7 @@ use super::samples::Samples;
 use crate::commands::detect::FitArg;
 use crate::console::{self, Console};
 use crate::json;
+use crate::unit;
 use crate::values::{FrameSize, Size};
 
 /// Time every way to resize alone, in front of a network on the processor
@@ -48,6 +51,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     frames: u32,
 
+    /// Measure the ways of a graphics processor that is software on the CPU, too
+    #[arg(long)]
+    software_gpu: bool,
+
     /// Write one JSON line for each figure to a file, or `-` for standard output instead of the table
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -57,6 +64,12 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct Figure {
     resize: Resize,
+    /// The graphics processor that resizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
+    /// Whether that is a program on the processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software: Option<bool>,
     frame: String,
     size: String,
     threads: u16,
@@ -68,7 +81,7 @@ struct Figure {
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let ways = if args.resize.is_empty() { &Resize::ALL[..] } else { &args.resize };
     let json = args.json.as_deref();
-    let mut lines = json::Lines::create(json)?;
+    let mut lines = json::Lines::open(json)?;
     let table = !json::on_stdout(json);
     if table {
         console::print(format_args!(
@@ -77,7 +90,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         ))?;
     }
     let (mut measured, mut skipped) = (0, Vec::new());
-    let mut skip = |resize, why: &gesto::Error| {
+    // The one that the library takes for itself. To ask for it takes a driver some time.
+    let gpu = ways.iter().any(|way| way.needs_gpu()).then(|| unit::adapter(&Adapter::Best)).flatten();
+    let mut skip = |resize, why: &dyn Display| {
         let why = format!("{resize} skipped: {why}");
         console.note(&why);
         skipped.push(why);
@@ -104,6 +119,13 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 skip(resize, &why);
                 continue;
             }
+            let adapter = gpu.as_ref().filter(|_| resize.needs_gpu());
+            if resize.needs_gpu()
+                && let Some(why) = unit::software_adapter(&Adapter::Best, args.software_gpu)
+            {
+                skip(resize, &why);
+                continue;
+            }
             for &threads in &args.threads {
                 let times = match times(args, resize, threads.into(), &frame) {
                     Err(error) if error.kind() == ErrorKind::Unit => {
@@ -115,6 +137,8 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 let median_us = 1e3 * times.percentile_ms(0.5);
                 let figure = Figure {
                     resize,
+                    adapter: adapter.map(|found| found.name.clone()),
+                    software: adapter.map(|found| found.software),
                     frame: format!("{}x{}", size.height, size.width),
                     size: args.size.to_string(),
                     threads,
@@ -125,8 +149,9 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 lines.push(&figure)?;
                 measured += 1;
                 if table {
+                    let on = adapter.map_or(String::new(), |found| format!("  ({found})"));
                     console::print(format_args!(
-                        "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>8.1} us {:>9.0}",
+                        "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>8.1} us {:>9.0}{on}",
                         figure.resize,
                         figure.frame,
                         figure.size,

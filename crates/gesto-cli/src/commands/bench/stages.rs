@@ -13,6 +13,7 @@ use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::{self, Console};
 use crate::json;
+use crate::output::{self, OutputFile};
 use crate::unit;
 use crate::values::Size;
 use crate::weights;
@@ -43,6 +44,10 @@ pub(crate) struct Args {
     #[arg(long)]
     tune: bool,
 
+    /// Measure a graphics processor that is software on the CPU, too
+    #[arg(long)]
+    software_gpu: bool,
+
     /// ONNX Runtime's library [default: what ORT_DYLIB_PATH names, else beside the program or in the usual folders]
     #[arg(long, value_name = "FILE")]
     ort_library: Option<PathBuf>,
@@ -63,6 +68,9 @@ struct Line {
     /// The graphics processor by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     adapter: Option<String>,
+    /// Whether that is a program on the processor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software: Option<bool>,
     /// The kernel tier on the processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     isa: Option<&'static str>,
@@ -93,6 +101,8 @@ const STAGES: [&str; 5] = ["resize", "model", "decode", "nms", "rest"];
 const LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
+    let json = json::Report::open(args.json.as_deref())?;
+    output::refuse_overwriting(json.file().map(OutputFile::path).as_slice(), args.model.as_slice())?;
     let camera = CameraFrame::new()?;
     let chosen = !args.unit.is_empty();
     let units = if chosen {
@@ -102,30 +112,49 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
     };
     let table = !json::on_stdout(args.json.as_deref());
     let mut lines = Vec::new();
-    for unit in &units {
-        for &size in &args.size {
-            let line = measure(args, &camera, unit, size)?;
+    let measured = units.iter().try_for_each(|unit| {
+        args.size.iter().try_for_each(|&size| {
+            lines.push(measure(args, &camera, unit, size)?);
             if table {
-                print(&line)?;
+                lines.last().map(print).transpose()?;
             }
-            lines.push(line);
-        }
+            anyhow::Ok(())
+        })
+    });
+    // What was measured is written, whatever stopped the rest.
+    if measured.is_ok() || !lines.is_empty() {
+        let report =
+            serde_json::json!({ "frame": "1920x1080 BGRA", "threads": args.threads, "units": lines });
+        json.write(&report)?;
     }
-    let report = serde_json::json!({ "frame": "1920x1080 BGRA", "threads": args.threads, "units": lines });
-    json::write(args.json.as_deref(), &report)?;
+    measured?;
     // Units that were asked for by name and are all missing: nothing was done.
     let nothing = chosen && lines.iter().all(|line| line.skipped.is_some());
     Ok(if nothing { ExitCode::from(crate::EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyhow::Result<Line> {
-    let adapter = match chosen {
-        Unit::Gpu(choice) => unit::adapter(choice).map(|found| {
-            let software = if found.software { ", software on the CPU" } else { "" };
-            format!("{}{software}", found.name)
-        }),
-        _ => None,
+    let (adapter, unmeasured) = match chosen {
+        Unit::Gpu(choice) => (unit::adapter(choice), unit::software_adapter(choice, args.software_gpu)),
+        _ => (None, None),
     };
+    let software = adapter.as_ref().map(|found| found.software);
+    let adapter = adapter.map(|found| found.to_string());
+    let skip = |why: String| Line {
+        unit: chosen.to_string(),
+        adapter: adapter.clone(),
+        software,
+        isa: None,
+        size: size.to_string(),
+        resize: None,
+        stages: Vec::new(),
+        total_p50_ms: None,
+        total_p99_ms: None,
+        skipped: Some(why),
+    };
+    if let Some(why) = unmeasured {
+        return Ok(skip(why));
+    }
     let mut builder = Detector::builder()
         .model(weights::load(args.model.as_deref())?)
         .unit(chosen.clone())
@@ -136,22 +165,10 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
     if let Some(library) = &args.ort_library {
         builder = builder.ort_library(library);
     }
-    let (unit, size) = (chosen.to_string(), size.to_string());
     let mut detector = match builder.build() {
         Ok(detector) => detector,
         Err(error) if matches!(error.kind(), ErrorKind::Unit | ErrorKind::Unsupported) => {
-            let skipped = Some(error.to_string());
-            return Ok(Line {
-                unit,
-                adapter,
-                isa: None,
-                size,
-                resize: None,
-                stages: Vec::new(),
-                total_p50_ms: None,
-                total_p99_ms: None,
-                skipped,
-            });
+            return Ok(skip(error.to_string()));
         }
         Err(error) => return Err(error.into()),
     };
@@ -182,10 +199,11 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
     let [.., total] = &samples;
     let (p50, p99) = (total.percentile_ms(0.5), total.percentile_ms(0.99));
     Ok(Line {
-        unit,
+        unit: chosen.to_string(),
         adapter,
+        software,
         isa: detector.isa().map(Isa::name),
-        size,
+        size: size.to_string(),
         resize: Some(detector.resize().name()),
         stages,
         total_p50_ms: Some(p50),
@@ -198,7 +216,7 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
 const WIDTH: f64 = 60.0;
 
 fn print(line: &Line) -> io::Result<()> {
-    let Line { unit, adapter, isa, size, resize, stages, total_p50_ms, total_p99_ms, skipped } = line;
+    let Line { unit, adapter, isa, size, resize, stages, total_p50_ms, total_p99_ms, skipped, .. } = line;
     let what = adapter.as_deref().or(*isa);
     let unit = what.map_or_else(|| unit.clone(), |what| format!("{unit} ({what})"));
     if let Some(why) = skipped {

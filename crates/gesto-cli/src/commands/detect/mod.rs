@@ -101,7 +101,7 @@ fn refuse_overwriting(args: &Args, inputs: &[gesto_media::Result<Input>]) -> any
     read.extend(args.coco_images.clone());
     let written = [&args.json, &args.csv, &args.coco, &args.coco_people, &args.save].into_iter().flatten();
     let written = written.map(PathBuf::as_path).filter(|path| *path != Path::new(STDOUT));
-    output::refuse_overwriting(&written.collect::<Vec<_>>(), &read)
+    crate::output::refuse_overwriting(&written.collect::<Vec<_>>(), &read)
 }
 
 /// Everything that one run keeps.

@@ -1,12 +1,12 @@
 //! `gesto eval`: how good the network is on pictures whose content is known.
 //!
 //! The way of the data: ground truth (COCO) -> [`network`] (pictures to results) or result files -> `gesto-eval` ->
-//! tables, JSON and [`output`] (charts).
+//! tables, JSON and [`report`](report::write) (charts).
 
 mod args;
 mod compare;
 mod network;
-mod output;
+mod report;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,6 +21,7 @@ pub(crate) use args::{Args, Task};
 
 use crate::console::{self, Console, counted};
 use crate::json;
+use crate::output;
 
 /// Some pictures could not be read.
 const EXIT_PARTLY: u8 = 1;
@@ -157,20 +158,26 @@ fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Repo
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let truth = Truth::read(args.hands.as_deref(), args.people.as_deref())?;
     args.images.as_deref().map(|folder| truth.check_folder(folder)).transpose()?;
+    refuse_overwriting(args)?;
+    let json = json::Report::open(args.json.as_deref())?;
+    args.report.as_deref().map(output::check_folder).transpose()?;
     if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
-        return compare_resizes(args, folder, &truth, console);
+        return compare_resizes(args, folder, &truth, &json, console);
     }
     let (report, found) = report(args, &truth, console)?;
     let measured =
         Measured { settings: found.settings.as_ref(), unreadable: found.unreadable, report: &report };
-    if let Some(folder) = &args.report {
-        output::write(folder, &measured, &found)
-            .with_context(|| format!("cannot write the report to {}", folder.display()))?;
-    }
-    json::write(args.json.as_deref(), &measured)?;
+    // Each of the three is tried, whatever becomes of the others: the figures took minutes.
+    let reported = args.report.as_deref().map(|folder| {
+        report::write(folder, &measured, &found)
+            .with_context(|| format!("cannot write the report to {}", folder.display()))
+    });
+    let written = json.write(&measured);
     if !json::on_stdout(args.json.as_deref()) {
         print(&measured)?;
     }
+    reported.transpose()?;
+    written?;
     if found.unreadable > 0 {
         let count = counted(found.unreadable as u64, "picture", "pictures");
         console.problem(format!("{count} could not be read: what is shown there counts as not found"));
@@ -179,12 +186,27 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare_resizes(args: &Args, folder: &Path, truth: &Truth, console: &Console) -> anyhow::Result<ExitCode> {
+/// The files read must not be those written.
+fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
+    let read: Vec<_> = args.results.iter().chain(&args.hands).chain(&args.people).cloned().collect();
+    let written: Vec<_> =
+        args.json.as_deref().filter(|_| !json::on_stdout(args.json.as_deref())).into_iter().collect();
+    output::refuse_overwriting(&written, &read)
+}
+
+fn compare_resizes(
+    args: &Args,
+    folder: &Path,
+    truth: &Truth,
+    json: &json::Report,
+    console: &Console,
+) -> anyhow::Result<ExitCode> {
     let rows = compare::run(args, folder, truth, console)?;
-    json::write(args.json.as_deref(), &rows)?;
+    let written = json.write(&rows);
     if !json::on_stdout(args.json.as_deref()) {
         compare::print(&rows)?;
     }
+    written?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,5 @@
 //! The report's folder: tables, figures, charts, and what was found as COCO results.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use gesto_eval::Detection;
@@ -9,6 +7,7 @@ use gesto_eval::charts::{Chart, Font};
 use serde::Serialize;
 
 use super::{Found, Measured};
+use crate::output::{self, OutputFile};
 
 /// An entry of a COCO result file, for pycocotools and other readers.
 #[derive(Serialize)]
@@ -24,14 +23,14 @@ struct Entry {
 
 /// Writes the folder.
 pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
+    output::check_folder(folder)?;
     let report = measured.report;
-    fs::write(folder.join("report.json"), serde_json::to_string_pretty(measured)? + "\n")?;
+    put(&folder.join("report.json"), serde_json::to_string_pretty(measured)? + "\n")?;
     let mut text = measured.to_markdown();
     let font = Font::new(gesto_media::draw::FONT)?;
     let mut draw = |name: &str, title: &str, chart: Chart<'_>| -> anyhow::Result<()> {
-        fs::write(folder.join(format!("{name}.svg")), chart.to_svg(title, font)?)?;
-        fs::write(folder.join(format!("{name}.png")), chart.to_png(title, font)?)?;
+        put(&folder.join(format!("{name}.svg")), chart.to_svg(title, font)?)?;
+        put(&folder.join(format!("{name}.png")), chart.to_png(title, font)?)?;
         text.push_str(&format!("\n![{title}]({name}.svg)\n"));
         Ok(())
     };
@@ -49,12 +48,15 @@ pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> an
         draw("keypoints-precision-recall", title, Chart::PrecisionRecall(people.keypoints_evaluation()))?;
         write_results(&folder.join("people-results.json"), found.people.as_slice())?;
     }
-    fs::write(folder.join("report.md"), text)?;
-    Ok(())
+    put(&folder.join("report.md"), text)
+}
+
+/// Writes a file of the folder, whole or not at all.
+fn put(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    OutputFile::check(path)?.write(content.as_ref())
 }
 
 fn write_results(path: &Path, found: &[Detection]) -> anyhow::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
     let entries: Vec<Entry> = found
         .iter()
         .map(|found| Entry {
@@ -65,7 +67,5 @@ fn write_results(path: &Path, found: &[Detection]) -> anyhow::Result<()> {
             keypoints: found.keypoints.iter().flat_map(|&[x, y]| [x, y, 1.0]).collect(),
         })
         .collect();
-    serde_json::to_writer(&mut out, &entries)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
+    put(path, serde_json::to_string(&entries)? + "\n")
 }

@@ -1,16 +1,15 @@
 //! `gesto model export`: the network as a file for other runtimes.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 use crate::commands::detect::FitArg;
 use crate::console::{self, Console};
+use crate::output::OutputFile;
 use crate::values::{FrameSize, STDOUT, Size};
 use crate::weights;
 
@@ -86,7 +85,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         console::stdout().write_all(&file)?;
         return Ok(ExitCode::SUCCESS);
     }
-    fs::write(&args.onnx, &file).with_context(|| format!("cannot write {}", args.onnx.display()))?;
+    OutputFile::check(&args.onnx)?.write(&file)?;
     console.detail(format!(
         "{}: {:.1} MB, input {}",
         args.onnx.display(),

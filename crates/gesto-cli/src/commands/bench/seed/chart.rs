@@ -19,13 +19,13 @@ const BAR: i32 = 9;
 const NAMES: i32 = 540;
 const BARS: i32 = 520;
 const WIDTH: i32 = NAMES + BARS + 110;
-const TOP: i32 = 64;
+const TOP: i32 = 84;
 
 /// The axis begins at ten frames a second.
 const FIRST_DECADE: f64 = 1.0;
 
-/// The bytes of a picture file: PNG if so asked, SVG otherwise.
-pub(super) fn draw(title: &str, rows: &[Row], png: bool) -> anyhow::Result<Vec<u8>> {
+/// The bytes of a picture file below a title and the machine's name: PNG if so asked, SVG otherwise.
+pub(super) fn draw(titles: &[String; 2], rows: &[Row], png: bool) -> anyhow::Result<Vec<u8>> {
     // Registers the typeface with the drawing library.
     Font::new(gesto_media::draw::FONT)?;
     let size = (WIDTH as u32, (TOP + ROW * rows.len() as i32 + 16) as u32);
@@ -33,7 +33,7 @@ pub(super) fn draw(title: &str, rows: &[Row], png: bool) -> anyhow::Result<Vec<u
     if png {
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         let canvas = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-        paint(&canvas, title, rows).map_err(failed)?;
+        paint(&canvas, titles, rows).map_err(failed)?;
         drop(canvas);
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
@@ -45,18 +45,20 @@ pub(super) fn draw(title: &str, rows: &[Row], png: bool) -> anyhow::Result<Vec<u
         return Ok(file);
     }
     let mut svg = String::new();
-    paint(&SVGBackend::with_string(&mut svg, size).into_drawing_area(), title, rows).map_err(failed)?;
+    paint(&SVGBackend::with_string(&mut svg, size).into_drawing_area(), titles, rows).map_err(failed)?;
     Ok(svg.into_bytes())
 }
 
-fn paint<B: DrawingBackend>(canvas: &DrawingArea<B, Shift>, title: &str, rows: &[Row]) -> Drawn
+fn paint<B: DrawingBackend>(canvas: &DrawingArea<B, Shift>, titles: &[String; 2], rows: &[Row]) -> Drawn
 where
     B::ErrorType: 'static,
 {
     canvas.fill(&WHITE)?;
     let style =
         |size: i32, h: HPos| TextStyle::from((FONT, size)).color(&BLACK).pos(Pos::new(h, VPos::Center));
-    canvas.draw(&Text::new(title.to_owned(), (12, 16), style(16, HPos::Left)))?;
+    let [title, machine] = titles.clone();
+    canvas.draw(&Text::new(title, (12, 16), style(16, HPos::Left)))?;
+    canvas.draw(&Text::new(machine, (12, 36), style(12, HPos::Left)))?;
     let most = rows.iter().flat_map(|row| [row.fps, row.seed_fps]).flatten().fold(1e4, f64::max);
     let decades = most.log10().ceil() - FIRST_DECADE;
     let x = |fps: f64| {
@@ -74,8 +76,8 @@ where
         (NAMES, OURS, "gesto, frames a second"),
         (NAMES + 200, SEED, "the iPhone system that gesto rebuilds (iPhone 13)"),
     ] {
-        canvas.draw(&Rectangle::new([(at, 28), (at + 12, 38)], colour.filled()))?;
-        canvas.draw(&Text::new(what.to_owned(), (at + 18, 33), style(12, HPos::Left)))?;
+        canvas.draw(&Rectangle::new([(at, 48), (at + 12, 58)], colour.filled()))?;
+        canvas.draw(&Text::new(what.to_owned(), (at + 18, 53), style(12, HPos::Left)))?;
     }
     for (row, top) in rows.iter().zip((0..).map(|i| TOP + ROW * i)) {
         let middle = top + ROW / 2;
@@ -120,12 +122,14 @@ mod tests {
             skipped: None,
         };
         let rows = [row("fast", Some(123_456.0)), row("absent", None)];
-        let svg = String::from_utf8(draw("title", &rows, false).unwrap()).unwrap();
+        let titles = ["title", "a made up machine"].map(String::from);
+        let svg = String::from_utf8(draw(&titles, &rows, false).unwrap()).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("fast") && svg.contains("123456"), "{svg}");
+        assert!(svg.contains("title") && svg.contains("a made up machine"), "{svg}");
         assert!(svg.contains("absent") && svg.contains("not on this machine"));
         assert_eq!(svg.matches("#1F77B4").count(), 2, "one in the legend, one bar");
         assert_eq!(svg.matches("#BEBEBE").count(), 3, "one in the legend, two bars");
-        let picture = draw("title", &rows, true).unwrap();
+        let picture = draw(&titles, &rows, true).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();

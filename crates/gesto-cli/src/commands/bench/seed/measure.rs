@@ -122,16 +122,9 @@ impl Bench {
             }
             Place::Gpu => {
                 let unit = Unit::Gpu(self.adapter.clone());
-                match unit::adapter(&self.adapter) {
-                    Some(adapter) if adapter.software && !self.software_gpu => {
-                        let which =
-                            if self.adapter == Adapter::Best { "the best adapter" } else { "adapter" };
-                        let name = adapter.name;
-                        let why =
-                            format!("{which} {name} is software on the CPU (--software-gpu measures it)");
-                        Err((unit.to_string(), why))
-                    }
-                    _ => Ok((unit, None)),
+                match unit::software_adapter(&self.adapter, self.software_gpu) {
+                    Some(why) => Err((unit.to_string(), why)),
+                    None => Ok((unit, None)),
                 }
             }
             Place::Npu => {

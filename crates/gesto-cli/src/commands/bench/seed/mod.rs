@@ -5,18 +5,19 @@ mod crowd;
 mod experiments;
 mod measure;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use gesto::unit::Adapter;
 use serde::Serialize;
 
 use super::frame::CameraFrame;
 use crate::console::{self, Console};
+use crate::interrupt::{self, EXIT_INTERRUPTED};
 use crate::json;
+use crate::machine::Machine;
+use crate::output::{self, OutputFile};
 use crate::weights;
 use experiments::{Experiment, experiments};
 use measure::{Bench, Figure, Outcome};
@@ -28,7 +29,7 @@ use measure::{Bench, Figure, Outcome};
 ///
 /// From a 1080 x 1920 BGRA frame in memory, the same on every machine, stretched to the network's input. What a row times is
 /// in its name: one stage, or everything to the final detections. `fps` is 1000 over the median. Rows that this machine
-/// cannot run say why.
+/// cannot run say why. Ctrl-C ends it after the row at work, and keeps what was measured.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Threads that share a frame, the seed's processor having two fast cores
@@ -119,10 +120,13 @@ impl Row {
 /// The JSON file.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
+    machine: &'a Machine,
     /// Height x width of the frame, and its format.
     frame: &'static str,
     threads: u16,
     frames: usize,
+    /// Whether all rows that were asked for are there; not after Ctrl-C or an error.
+    complete: bool,
     rows: &'a [Row],
 }
 
@@ -130,7 +134,14 @@ struct Report<'a> {
 const LIMIT: f64 = 3.0;
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
-    let chart = args.chart.as_deref().map(|path| format_of(path).map(|png| (path, png))).transpose()?;
+    let json = json::Report::open(args.json.as_deref())?;
+    let chart = args.chart.as_deref().map(Chart::open).transpose()?;
+    let files = [json.file(), chart.as_ref().map(|chart| &chart.file)];
+    output::ensure_distinct(&files)?;
+    let paths: Vec<_> = files.into_iter().flatten().map(OutputFile::path).collect();
+    output::refuse_overwriting(&paths, args.model.as_slice())?;
+    let adapter = adapter(args.gpu.as_deref());
+    let machine = Machine::new(&adapter);
     let bench = Bench {
         camera: CameraFrame::new()?,
         model: weights::load(args.model.as_deref())?,
@@ -139,35 +150,74 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         limit: Duration::from_secs_f64(if args.quick { 0.2 } else { LIMIT }),
         tune: args.tune,
         software_gpu: args.software_gpu,
-        adapter: adapter(args.gpu.as_deref()),
+        adapter,
         ort_library: args.ort_library.clone(),
     };
-    let table = !json::on_stdout(args.json.as_deref());
+    interrupt::install()?;
     let mut rows = Vec::new();
+    let measured = measure(args, &bench, &mut rows);
+    // What was measured is written, whatever stopped the rest and whatever becomes of the other file.
+    let written = if rows.is_empty() && measured.is_err() {
+        Ok(())
+    } else {
+        let report = Report {
+            machine: &machine,
+            frame: "1920x1080 BGRA",
+            threads: args.threads,
+            frames: bench.frames,
+            complete: measured.is_ok() && !interrupt::requested(),
+            rows: &rows,
+        };
+        let written = json.write(&report);
+        chart.map_or(Ok(()), |chart| chart.write(&report, console)).and(written)
+    };
+    measured?;
+    written?;
+    Ok(if interrupt::requested() { ExitCode::from(EXIT_INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Runs the experiments that are asked for, until Ctrl-C, and prints each.
+fn measure(args: &Args, bench: &Bench, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    let table = !json::on_stdout(args.json.as_deref());
     if table {
         console::print(head())?;
     }
     for experiment in experiments() {
+        if interrupt::requested() {
+            break;
+        }
         if !args.rows.is_empty() && !args.rows.contains(&experiment.row) {
             continue;
         }
-        let row = Row::new(&experiment, bench.run(&experiment)?);
+        rows.push(Row::new(&experiment, bench.run(&experiment)?));
         if table {
-            console::print(line(&row))?;
+            rows.last().map(|row| console::print(line(row))).transpose()?;
         }
-        rows.push(row);
     }
-    let frames = bench.frames;
-    let report = Report { frame: "1920x1080 BGRA", threads: args.threads, frames, rows: &rows };
-    json::write(args.json.as_deref(), &report)?;
-    if let Some((path, png)) = chart {
-        let title =
-            format!("The iPhone system's experiments: 1080 x 1920 BGRA frame, {} threads", args.threads);
-        fs::write(path, chart::draw(&title, &rows, png)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        console.detail(format!("{}: {} rows", path.display(), rows.len()));
+    Ok(())
+}
+
+/// The chart's file.
+struct Chart {
+    file: OutputFile,
+    png: bool,
+}
+
+impl Chart {
+    /// Fails when it is no picture by its name, or cannot be written.
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self { png: format_of(path)?, file: OutputFile::check(path)? })
     }
-    Ok(ExitCode::SUCCESS)
+
+    fn write(&self, report: &Report<'_>, console: &Console) -> anyhow::Result<()> {
+        let titles = [
+            format!("The iPhone system's experiments: 1080 x 1920 BGRA frame, {} threads", report.threads),
+            report.machine.to_string(),
+        ];
+        self.file.write(&chart::draw(&titles, report.rows, self.png)?)?;
+        console.detail(format!("{}: {} rows", self.file.path().display(), report.rows.len()));
+        Ok(())
+    }
 }
 
 /// Whether a chart's file is PNG; SVG otherwise, by its ending.

@@ -14,7 +14,7 @@ use coco::{Coco, ImageIds, People};
 use csv::Csv;
 use json::JsonLines;
 
-pub(crate) use target::{refuse_mixing, refuse_overwriting};
+pub(crate) use target::refuse_mixing;
 
 /// One frame and what was found in it.
 pub(crate) struct Item<'a> {

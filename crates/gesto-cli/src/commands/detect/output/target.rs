@@ -1,12 +1,13 @@
 //! A file or standard output, written whole records at a time.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use crate::console;
+use crate::output::real;
 use crate::values::STDOUT;
 
 /// A file or standard output.
@@ -44,16 +45,6 @@ pub(super) fn create(path: &Path) -> anyhow::Result<File> {
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Fails when an output is one of the inputs.
-pub(crate) fn refuse_overwriting(outputs: &[&Path], inputs: &[PathBuf]) -> anyhow::Result<()> {
-    let inputs: Vec<_> = inputs.iter().filter_map(|path| real(path)).collect();
-    for output in outputs {
-        let destroys = real(output).is_some_and(|output| inputs.contains(&output));
-        ensure!(!destroys, "{} is an input; writing to it would destroy it", output.display());
-    }
-    Ok(())
-}
-
 /// Fails when `folder` is one and holds an input.
 pub(crate) fn refuse_mixing(folder: &Path, inputs: &[PathBuf]) -> anyhow::Result<()> {
     let Some(target) = real(folder).filter(|target| target.is_dir()) else { return Ok(()) };
@@ -66,8 +57,4 @@ pub(crate) fn refuse_mixing(folder: &Path, inputs: &[PathBuf]) -> anyhow::Result
         ),
         None => Ok(()),
     }
-}
-
-fn real(path: &Path) -> Option<PathBuf> {
-    fs::canonicalize(path).ok()
 }

@@ -5,7 +5,6 @@
 
 mod loss;
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,6 +23,7 @@ use gesto_media::{Limits, Picture};
 use crate::commands::detect::FitArg;
 use crate::commands::eval;
 use crate::console::{self, Console, Failures, counted};
+use crate::output::OutputFile;
 use crate::values::Size;
 use crate::weights;
 
@@ -71,10 +71,10 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let model = weights::load(args.model.as_deref())?;
     let inputs = chosen(args)?;
     let truth = truth(args, &model)?;
-    check_target(&args.out)?;
+    let out = OutputFile::check(&args.out)?;
     let (scales, pictures) = calibrate(args, &model, &inputs, console)?;
     let file = model.to_bytes_with_scales(&scales)?;
-    fs::write(&args.out, &file).with_context(|| format!("cannot write {}", args.out.display()))?;
+    out.write(&file)?;
     let quantised = Model::from_bytes(file)?;
 
     let mut out = console::stdout();
@@ -112,16 +112,6 @@ fn truth(args: &Args, model: &Model) -> anyhow::Result<Option<eval::Truth>> {
     let heads: Vec<_> = model.graph().heads.iter().map(HeadInfo::from).collect();
     truth.check_heads(&heads)?;
     Ok(Some(truth))
-}
-
-/// Fails when no file can be written there; makes none.
-fn check_target(path: &Path) -> anyhow::Result<()> {
-    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
-    // The parent of a mere name is empty.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let there = folder.is_none_or(Path::is_dir);
-    ensure!(there, "cannot write {}: its folder does not exist", path.display());
-    Ok(())
 }
 
 /// A figure of a report by name.
