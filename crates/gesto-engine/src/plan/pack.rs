@@ -190,9 +190,20 @@ impl Quantized {
         std::array::from_fn(|i| {
             let step = self.scales[chunk][i];
             // Output channels that only fill a plane have no weights and no scale.
-            if step > 0.0 { (weights[i] * scale / step).round_ties_even() as i8 } else { 0 }
+            if step > 0.0 { nearest_byte(weights[i] * scale / step) } else { 0 }
         })
     }
+}
+
+/// The nearest of -128 to 127, ties to even.
+///
+/// By an addition that leaves no bits for fractions, so that 16 numbers take a few vector instructions:
+/// `f32::round_ties_even` is a call on processors whose baseline has no instruction for it, x86-64's among them, and twice
+/// for each weight it took half of a network's start.
+fn nearest_byte(x: f32) -> i8 {
+    const NO_FRACTIONS: f32 = 1.5 * (1 << 23) as f32;
+    // The number in two's complement, in the last bits of the mantissa.
+    (x.clamp(-128.0, 127.0) + NO_FRACTIONS).to_bits() as i8
 }
 
 /// The output channels of a task as columns of its chunks; columns that only fill a plane hold zeros.
@@ -264,4 +275,19 @@ fn transpose(rows: &[&[f32]], len: usize, scale: f32) -> Vec<[f32; 16]> {
         }
     }
     to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest_byte;
+
+    #[test]
+    fn bytes_are_rounded_as_by_the_standard_library() {
+        let ties = (-260..=260).map(|half| half as f32 / 2.0);
+        let around = ties.flat_map(|x| [x, x.next_up(), x.next_down()]);
+        let random = (0..100_000u32).map(|i| i.wrapping_mul(2_654_435_761) as i32 as f32 * 7e-8);
+        for x in around.chain(random).chain([0.0, -0.0, 1e-40, -1e-40, 1e9, -1e9]) {
+            assert_eq!(nearest_byte(x), x.round_ties_even() as i8, "{x}");
+        }
+    }
 }
