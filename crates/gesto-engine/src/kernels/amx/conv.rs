@@ -27,6 +27,13 @@ pub(in crate::kernels) fn cells(output: Grid, stride: usize) -> usize {
     if stride == 1 { ROWS } else { output.width.div_ceil(output.width.div_ceil(ROWS)) }
 }
 
+/// Bytes of a tile's row that meet weights, in whole groups of 4. No others are loaded: the picture's cells are narrow, and
+/// rows of a whole line would mostly lie in two lines.
+fn bytes_read<P: Products>(step: &ConvStep) -> usize {
+    let lanes = step.taps.iter().map(|tap| tap.lanes as usize).max().unwrap_or(0);
+    (lanes * LINE / P::CHANNELS).next_multiple_of(4).clamp(4, LINE)
+}
+
 /// What the unit multiplies.
 pub(in crate::kernels) trait Products {
     type Numbers<const C: usize>: Numbers<C>;
@@ -123,7 +130,8 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
 ) {
     let pairs = share.blocks.len() * share.tiles.len().div_ceil(2);
     let mut ahead = Ahead::new(weights, ahead, pairs);
-    let config = TileConfig::for_rows(cells(step.cells.grid, step.row / step.input_cell) as u8);
+    let rows = cells(step.cells.grid, step.row / step.input_cell);
+    let config = TileConfig::new(rows as u8, bytes_read::<P>(step) as u8);
     // SAFETY: passed on from the caller: tiles are legal here.
     unsafe { config.load() };
     for block in &step.blocks[share.blocks] {
@@ -265,7 +273,7 @@ impl<'a, P: Products, const C: usize, const E: u8> Block<'a, P, C, E> {
 pub(in crate::kernels) unsafe fn multiply_registers<P: Products>(turns: usize) -> usize {
     // SAFETY: passed on from the caller.
     unsafe {
-        TileConfig::for_rows(ROWS as u8).load();
+        TileConfig::new(ROWS as u8, LINE as u8).load();
         tile::zero::<2, 2>();
         for _ in 0..turns {
             P::multiply_registers();

@@ -87,7 +87,7 @@ impl Machine for ThisMachine {
     /// # Safety
     /// As [`Machine::takes_configuration`].
     unsafe fn takes_configuration(&mut self) -> bool {
-        let wanted = TileConfig::for_rows(16);
+        let wanted = TileConfig::new(16, 64);
         // SAFETY: passed on from the caller.
         let loaded = unsafe { wanted.load_and_read_back() };
         loaded == wanted

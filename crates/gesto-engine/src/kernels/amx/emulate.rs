@@ -134,6 +134,8 @@ unsafe fn execute(code: *const u8, registers: &[i64; 23], tiles: &mut Tiles) -> 
             }
             Some(length)
         },
+        // The processor refuses tiles that do not fit together.
+        (0x5c | 0x5e, ..) if shape(&tiles.config, rm).1 != 4 * shape(&tiles.config, vvvv).0 => None,
         (0x5c, 2, 3) => {
             let (a, b, rows) = (tiles.data[rm], tiles.data[vvvv], shape(&tiles.config, reg).0);
             for (row, a) in tiles.data[reg].iter_mut().zip(&a).take(rows) {

@@ -20,13 +20,14 @@ pub(crate) struct TileConfig {
 }
 
 impl TileConfig {
-    /// Sums and cells of `rows` rows, weights of 16; all rows of 64 bytes.
-    pub(crate) fn for_rows(rows: u8) -> Self {
+    /// Sums and cells of `rows` rows, `bytes` of each cell: a multiple of 4, at most 64. The weights have a row for every 4.
+    pub(crate) fn new(rows: u8, bytes: u8) -> Self {
         let mut config =
             Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
         config.row_bytes[..8].fill(64);
+        config.row_bytes[4..6].fill(bytes.into());
         config.rows[..6].fill(rows);
-        config.rows[6..8].fill(16);
+        config.rows[6..8].fill(bytes / 4);
         config
     }
 
