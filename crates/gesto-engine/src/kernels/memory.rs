@@ -1,6 +1,12 @@
 //! Memory in cache lines: packed weights, and the arena that holds every feature map of one network.
+//!
+//! A frame touches all of it, more pages of 4 kB than a processor keeps addresses of: so it asks for huge ones.
 
+use std::alloc::{self, Layout};
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::ptr::NonNull;
 
 use crate::plan::layout::{Format, LINE};
 
@@ -40,9 +46,71 @@ impl std::fmt::Debug for Lines {
     }
 }
 
+/// Bytes of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// Asks the system for huge pages where these bytes fill some. It does nothing to pages that have been touched before.
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(crate) fn advise_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    let Range { start, end } = memory.as_mut_ptr_range();
+    let (start, end) = (start.cast::<u8>(), end.cast::<u8>());
+    let first = start.wrapping_add(start.align_offset(HUGE));
+    if first < end {
+        let len = (end.addr() - first.addr()) / HUGE * HUGE;
+        // SAFETY: the pages lie in the slice, and the advice changes nothing that a program could read there. A system without
+        // huge pages refuses, which is as good.
+        _ = unsafe { rustix::mm::madvise(first.cast(), len, rustix::mm::Advice::LinuxHugepage) };
+    }
+}
+
+/// No other system is asked.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(crate) fn advise_huge_pages<T>(_: &mut [MaybeUninit<T>]) {}
+
+/// Lines of zeros on pages of their own.
+struct Pages {
+    start: NonNull<UnsafeCell<Line>>,
+    len: usize,
+}
+
+// SAFETY: it owns its lines.
+unsafe impl Send for Pages {}
+
+impl Pages {
+    fn new(len: usize) -> Self {
+        let layout = Self::layout(len);
+        // SAFETY: the layout has a size.
+        let start = unsafe { alloc::alloc(layout) };
+        let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(layout) };
+        // SAFETY: so many bytes were allocated, and nobody else knows of them.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(start.cast().as_ptr(), layout.size()) };
+        advise_huge_pages::<u8>(bytes);
+        bytes.fill(MaybeUninit::new(0));
+        Self { start: start.cast(), len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        let bytes = len.max(1) * LINE;
+        // Little memory shares its pages with others.
+        let align = if bytes < HUGE { LINE } else { HUGE };
+        Layout::from_size_align(bytes, align).expect("less than half of all addresses")
+    }
+
+    fn as_ptr(&self) -> *const UnsafeCell<Line> {
+        self.start.as_ptr()
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: allocated by `new`, with this layout.
+        unsafe { alloc::dealloc(self.start.as_ptr().cast(), Self::layout(self.len)) }
+    }
+}
+
 /// The feature maps of one network. Between frames it is ordinary memory; within a frame the threads of a team write
 /// disjoint parts of it through [`Arena::shared`].
-pub(crate) struct Arena(Box<[UnsafeCell<Line>]>);
+pub(crate) struct Arena(Pages);
 
 // SAFETY: shared access goes through raw pointers that only `shared` gives, whose users keep their writes disjoint; the
 // safe methods read, and take the exclusive borrow that `shared` takes.
@@ -51,23 +119,19 @@ unsafe impl Sync for Arena {}
 impl Arena {
     /// `len` zeros: the borders of all planes are in place.
     pub(crate) fn new(len: usize) -> Self {
-        (0..len.div_ceil(LINE))
-            .map(|_| UnsafeCell::new(Line::ZERO))
-            .collect::<Vec<_>>()
-            .into_boxed_slice()
-            .into()
+        Self(Pages::new(len.div_ceil(LINE)))
     }
 
     /// Bytes.
     pub(crate) fn len(&self) -> usize {
-        self.0.len() * LINE
+        self.0.len * LINE
     }
 
     /// Sets a range of bytes.
     ///
     /// # Panics
     /// When it does not lie in the arena.
-    pub(crate) fn fill(&mut self, bytes: std::ops::Range<usize>, byte: u8) {
+    pub(crate) fn fill(&mut self, bytes: Range<usize>, byte: u8) {
         assert!(bytes.start <= bytes.end && bytes.end <= self.len());
         let start = self.shared().at_signed(bytes.start as isize);
         // SAFETY: in bounds by the assertion, and exclusively borrowed.
@@ -110,12 +174,6 @@ impl Arena {
                 }
             }
         }
-    }
-}
-
-impl From<Box<[UnsafeCell<Line>]>> for Arena {
-    fn from(lines: Box<[UnsafeCell<Line>]>) -> Self {
-        Self(lines)
     }
 }
 

@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::layout::{Format, LINE};
 use super::task::{ConvTask, Tap, Weight};
 use super::{Block, Chunk, TapOffset, winograd};
-use crate::kernels::memory::{Line, Lines};
+use crate::kernels::memory::{Line, Lines, advise_huge_pages};
 use crate::model::{Model, Quantization};
 
 /// Logit of class channels that exist only to fill a plane: below every threshold.
@@ -35,7 +35,9 @@ impl Packer {
     /// With room for all weights of a model.
     pub(super) fn new(model: &Model, format: Format) -> Self {
         // Transformed windows are 16/9 as large, and biases and lines are filled up. Room that stays empty is never touched.
-        Self { lines: Vec::with_capacity(model.graph().parameters() * format.bytes() / LINE * 2) }
+        let mut lines = Vec::with_capacity(model.graph().parameters() * format.bytes() / LINE * 2);
+        advise_huge_pages(lines.spare_capacity_mut());
+        Self { lines }
     }
 
     pub(super) fn finish(self) -> Lines {
