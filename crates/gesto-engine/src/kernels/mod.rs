@@ -39,6 +39,7 @@ mod vector;
 pub(crate) mod wgpu;
 mod winograd;
 
+pub(crate) use self::int8::Curve;
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid, LINE};

@@ -12,8 +12,8 @@ use super::{
     Cells, Chunk, ConvStep, InputPlane, LazyStep, Level, MANY_SQUARES, Plan, PoolStep, Step, TapOffset, Tile,
     Tiling,
 };
-use crate::kernels::Kernels;
-use crate::model::{Model, Quantization};
+use crate::kernels::{Curve, Kernels};
+use crate::model::{Activation, Model, Quantization};
 
 /// Makes the steps of a plan one after the other.
 pub(super) struct Builder<'a> {
@@ -138,6 +138,12 @@ impl<'a> Builder<'a> {
             filtered: winograd.is_some(),
         };
         let packed = self.packer.pack(&layout, format);
+        let curved = format == Format::U8
+            && task.activation == Activation::Silu
+            && !task.full_precision
+            && task.residual.is_empty();
+        let curves = chunks.iter().map(|chunk| Curve::new(chunk.quantization).filter(|_| curved));
+        let curves = curves.collect::<Option<Vec<_>>>().unwrap_or_default();
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;
         let channels_read: usize = task.sources.iter().map(|source| source.channels).sum();
@@ -152,6 +158,7 @@ impl<'a> Builder<'a> {
             chunks,
             bias: packed.bias,
             activation: task.activation,
+            curves,
             full_precision: task.full_precision,
             tiling,
             tiles: tiles(grid, input.grid, stride, tiling),

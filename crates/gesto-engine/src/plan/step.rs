@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::MANY_SQUARES;
 use super::layout::{Grid, RUN_SLACK};
 use super::winograd::Winograd;
+use crate::kernels::Curve;
 use crate::model::{Activation, Quantization};
 
 #[derive(Debug)]
@@ -89,6 +90,8 @@ pub(crate) struct ConvStep {
     /// of bytes another such list follows: what a sum is worth.
     pub(crate) bias: usize,
     pub(crate) activation: Activation,
+    /// One a chunk, where what follows the sums is nothing but SiLU to bytes and the maps' ranges allow it.
+    pub(crate) curves: Vec<Curve>,
     /// Written as f32 in a plan of another format.
     pub(crate) full_precision: bool,
     pub(crate) tiling: Tiling,

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::ending::{Numbers, activated};
+use super::ending::{From, Numbers, activated};
 use super::sigmoid::Sigmoid;
 use crate::kernels::sigmoid::FOR_BF16;
 use crate::plan::layout::LINE;
@@ -14,6 +14,31 @@ pub(in crate::kernels) struct Bf16<const C: usize> {
     /// With the sigmoid's shift where one follows.
     bias: [__m512; C],
     sigmoid: Sigmoid,
+}
+
+impl<const C: usize> Bf16<C> {
+    /// Rounds and stores two chunks side by side.
+    ///
+    /// # Safety
+    /// There is room at `to`; the processor has AVX-512 (F, BW, VL, DQ).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
+        // SAFETY: passed on from the caller.
+        unsafe { _mm512_storeu_si512(to.cast(), upper_words(rounded(first), rounded(second))) };
+    }
+
+    /// Rounds and stores one chunk.
+    ///
+    /// # Safety
+    /// As [`store_two`](Self::store_two).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn store_one(to: *mut u8, numbers: __m512) {
+        let words = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(numbers)));
+        // SAFETY: passed on from the caller.
+        unsafe { _mm256_storeu_si256(to.cast(), words) };
+    }
 }
 
 impl<const C: usize> Numbers<C> for Bf16<C> {
@@ -40,14 +65,8 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     /// As [`Numbers::numbers`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn numbers<const E: u8>(
-        &self,
-        step: &ConvStep,
-        c: usize,
-        sums: *const u8,
-        partial: Option<*const u8>,
-        residual: Option<*const u8>,
-    ) -> __m512 {
+    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: From) -> __m512 {
+        let From { sums, partial, residual } = from;
         // SAFETY: the caller gives 16 numbers at each pointer.
         unsafe {
             let mut x = _mm512_add_ps(self.bias[c], _mm512_load_ps(sums.cast()));
@@ -68,22 +87,27 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     }
 
     /// # Safety
-    /// As [`Numbers::store_two`].
+    /// As [`Numbers::two`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
+    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [From; 2], to: *mut u8) {
         // SAFETY: passed on from the caller.
-        unsafe { _mm512_storeu_si512(to.cast(), upper_words(rounded(first), rounded(second))) };
+        unsafe {
+            let first = self.numbers::<E>(step, chunks[0], from[0]);
+            let second = self.numbers::<E>(step, chunks[1], from[1]);
+            Self::store_two(to, first, second);
+        }
     }
 
     /// # Safety
-    /// As [`Numbers::store_one`].
+    /// As [`Numbers::one`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn store_one(to: *mut u8, numbers: __m512) {
-        let words = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(numbers)));
+    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: From, to: *mut u8) {
         // SAFETY: passed on from the caller.
-        unsafe { _mm256_storeu_si256(to.cast(), words) };
+        unsafe {
+            Self::store_one(to, self.numbers::<E>(step, chunk, from));
+        }
     }
 
     /// # Safety

@@ -99,6 +99,14 @@ pub(in crate::kernels) fn wide<const E: u8>(step: &ConvStep) -> bool {
     E == WIDE || E == OTHER && step.full_precision
 }
 
+/// Where the 16 sums of a chunk are, and what is added to them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernels) struct From {
+    pub(in crate::kernels) sums: *const u8,
+    pub(in crate::kernels) partial: Option<*const u8>,
+    pub(in crate::kernels) residual: Option<*const u8>,
+}
+
 /// A number format's part: from sums to numbers, and from registers of 16 numbers to memory.
 pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     /// Bytes of a chunk in a cell.
@@ -114,31 +122,24 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     ///
     /// # Safety
     /// As [`new`](Self::new); the pointers hold what is said of them.
-    unsafe fn numbers<const E: u8>(
-        &self,
-        step: &ConvStep,
-        c: usize,
-        sums: *const u8,
-        partial: Option<*const u8>,
-        residual: Option<*const u8>,
-    ) -> __m512;
+    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: From) -> __m512;
 
-    /// Rounds and stores two chunks side by side.
+    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory.
     ///
     /// # Safety
-    /// As [`new`](Self::new); there is room at `to`.
-    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512);
+    /// As [`numbers`](Self::numbers), twice; there is room at `to`.
+    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [From; 2], to: *mut u8);
 
-    /// Rounds and stores one chunk.
+    /// From the sums of one chunk to memory, unless it is of f32.
     ///
     /// # Safety
-    /// As [`store_two`](Self::store_two).
-    unsafe fn store_one(to: *mut u8, numbers: __m512);
+    /// As [`two`](Self::two).
+    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: From, to: *mut u8);
 
     /// Stores what stands for zero.
     ///
     /// # Safety
-    /// As [`store_two`](Self::store_two).
+    /// As [`new`](Self::new); there is room at `to`.
     unsafe fn store_zero(to: *mut u8, chunk: &Chunk);
 }
 
@@ -183,8 +184,8 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
                 while rows.len() >= 2 {
                     let row = rows.start;
                     for c in 0..C {
-                        let numbers = [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)];
-                        N::store_two(self.output(first + row, c), numbers[0], numbers[1]);
+                        let from = [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)];
+                        self.numbers.two::<E>(self.step, [c; 2], from, self.output(first + row, c));
                     }
                     rows.start += 2;
                 }
@@ -203,19 +204,16 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
         let cell = first + row;
         // SAFETY: passed on from the caller.
         unsafe {
-            let mut numbers = [_mm512_setzero_ps(); C];
-            for c in 0..C {
-                numbers[c] = self.at(first, row, c, sums);
-            }
             if E & PAIR != 0 {
-                return N::store_two(self.output(cell, 0), numbers[0], numbers[C - 1]);
+                let from = [self.at(first, row, 0, sums), self.at(first, row, C - 1, sums)];
+                return self.numbers.two::<E>(self.step, [0, C - 1], from, self.output(cell, 0));
             }
             for c in 0..C {
-                let to = self.output(cell, c);
+                let (from, to) = (self.at(first, row, c, sums), self.output(cell, c));
                 if wide::<E>(self.step) {
-                    _mm512_storeu_ps(to.cast(), numbers[c]);
+                    _mm512_storeu_ps(to.cast(), self.numbers.numbers::<E>(self.step, c, from));
                 } else {
-                    N::store_one(to, numbers[c]);
+                    self.numbers.one::<E>(self.step, c, from, to);
                 }
             }
         }
@@ -225,8 +223,8 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     /// As [`rows`](Self::rows).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn at(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> __m512 {
-        let Self { step, arena, chunks, numbers } = self;
+    unsafe fn at(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> From {
+        let Self { step, arena, chunks, .. } = self;
         let (cell, chunk) = (first + row, &chunks[c]);
         // SAFETY: the plan checked partial sums and residuals for every cell of the run; rows are under CELLS; all chunks
         // have what the flags say.
@@ -237,7 +235,7 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
             });
             let residual = (E & RESIDUAL != 0 || E == OTHER && chunk.residual.is_some())
                 .then(|| arena.at(chunk.residual.unwrap_unchecked() + cell * chunk.cell).cast_const());
-            numbers.numbers::<E>(step, c, Sums::at(sums, c, row), partial, residual)
+            From { sums: Sums::at(sums, c, row), partial, residual }
         }
     }
 

@@ -1,8 +1,9 @@
 //! Convolutions of bytes: unsigned activations times signed weights, summed in 32-bit integers.
 //!
-//! Sums are exact, and what follows them (scale, activation, residual, rounding to a byte) uses nothing but operations that
-//! IEEE 754 defines to the bit: all tiers here give the same bytes on every machine.
+//! Sums are exact, and what follows them (scale, activation, residual, rounding to a byte) uses nothing but whole numbers
+//! and operations that IEEE 754 defines to the bit: all tiers here give the same bytes on every machine.
 
+mod curve;
 #[cfg(target_arch = "x86_64")]
 mod finish;
 pub(super) mod portable;
@@ -13,6 +14,7 @@ pub(super) mod vnni;
 #[cfg(target_arch = "x86_64")]
 pub(super) use finish::Bytes;
 
+pub(crate) use self::curve::Curve;
 use crate::plan::ConvStep;
 use crate::plan::layout::LINE;
 

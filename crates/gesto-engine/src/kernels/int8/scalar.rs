@@ -1,5 +1,6 @@
 //! From a sum to a stored number, one at a time: what the vector code does, spelled out.
 
+use super::curve::{Curve, argument};
 use crate::kernels::sigmoid::{FOR_BYTES, MAGIC};
 use crate::model::Activation;
 use crate::plan::{Chunk, ConvStep};
@@ -58,6 +59,14 @@ pub(super) fn number(sum: i32, channel: Channel, added: Added, activation: Activ
     };
     let number = x.mul_add(factor, steps.zero);
     added.residual.map_or(number, |byte| f32::from(byte).mul_add(steps.per_residual, number))
+}
+
+/// The byte behind an exact sum of products, by a curve.
+pub(super) fn curved(sum: i32, channel: Channel, partial: Option<f32>, curve: &Curve) -> u8 {
+    let bias = channel.bias.mul_add(curve.per_unit, MAGIC);
+    let x = (sum as f32).mul_add(channel.scale * curve.per_unit, bias);
+    let x = partial.map_or(x, |partial| partial.mul_add(curve.per_unit, x));
+    curve.at(argument(x))
 }
 
 /// The byte nearest to so many steps.
