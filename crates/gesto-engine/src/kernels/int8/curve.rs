@@ -95,7 +95,7 @@ mod tests {
         {
             let map = Quantization::of_range(low, high);
             let curve = Curve::new(map).expect("a range for a curve");
-            for x in i16::MIN..=i16::MAX {
+            for x in (i16::MIN..=i16::MAX).step_by(if cfg!(miri) { 999 } else { 1 }) {
                 let number = f64::from(x) / f64::from(curve.per_unit);
                 let exact = number / (1.0 + (-number).exp()) / f64::from(map.scale) + f64::from(map.zero);
                 let off = f64::from(curve.at(x)) - exact.clamp(0.0, 255.0);
