@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::ending::{From, Numbers, activated};
+use super::ending::{Numbers, Sources, activated};
 use super::sigmoid::Sigmoid;
 use crate::kernels::sigmoid::FOR_BF16;
 use crate::plan::layout::LINE;
@@ -65,8 +65,8 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     /// As [`Numbers::numbers`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: From) -> __m512 {
-        let From { sums, partial, residual } = from;
+    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512 {
+        let Sources { sums, partial, residual } = from;
         // SAFETY: the caller gives 16 numbers at each pointer.
         unsafe {
             let mut x = _mm512_add_ps(self.bias[c], _mm512_load_ps(sums.cast()));
@@ -90,7 +90,7 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     /// As [`Numbers::two`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [From; 2], to: *mut u8) {
+    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
             let first = self.numbers::<E>(step, chunks[0], from[0]);
@@ -103,7 +103,7 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     /// As [`Numbers::one`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: From, to: *mut u8) {
+    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: Sources, to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
             Self::store_one(to, self.numbers::<E>(step, chunk, from));

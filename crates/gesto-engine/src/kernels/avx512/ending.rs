@@ -101,7 +101,7 @@ pub(in crate::kernels) fn wide<const E: u8>(step: &ConvStep) -> bool {
 
 /// Where the 16 sums of a chunk are, and what is added to them.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct From {
+pub(in crate::kernels) struct Sources {
     pub(in crate::kernels) sums: *const u8,
     pub(in crate::kernels) partial: Option<*const u8>,
     pub(in crate::kernels) residual: Option<*const u8>,
@@ -122,19 +122,19 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     ///
     /// # Safety
     /// As [`new`](Self::new); the pointers hold what is said of them.
-    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: From) -> __m512;
+    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512;
 
     /// From the sums of two neighbouring chunks, `chunks` of the block, to memory.
     ///
     /// # Safety
     /// As [`numbers`](Self::numbers), twice; there is room at `to`.
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [From; 2], to: *mut u8);
+    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8);
 
     /// From the sums of one chunk to memory, unless it is of f32.
     ///
     /// # Safety
     /// As [`two`](Self::two).
-    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: From, to: *mut u8);
+    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: Sources, to: *mut u8);
 
     /// Stores what stands for zero.
     ///
@@ -223,7 +223,7 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     /// As [`rows`](Self::rows).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn at(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> From {
+    unsafe fn at(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> Sources {
         let Self { step, arena, chunks, .. } = self;
         let (cell, chunk) = (first + row, &chunks[c]);
         // SAFETY: the plan checked partial sums and residuals for every cell of the run; rows are under CELLS; all chunks
@@ -235,7 +235,7 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
             });
             let residual = (E & RESIDUAL != 0 || E == OTHER && chunk.residual.is_some())
                 .then(|| arena.at(chunk.residual.unwrap_unchecked() + cell * chunk.cell).cast_const());
-            From { sums: Sums::at(sums, c, row), partial, residual }
+            Sources { sums: Sums::at(sums, c, row), partial, residual }
         }
     }
 

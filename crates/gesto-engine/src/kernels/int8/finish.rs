@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::curve::Curve;
 use super::{lists, scalar};
 use crate::kernels::avx512::flags::{OTHER, PAIR};
-use crate::kernels::avx512::{From, Numbers, Sigmoid, activated, wide};
+use crate::kernels::avx512::{Numbers, Sigmoid, Sources, activated, wide};
 use crate::kernels::sigmoid::{FOR_BYTES, MAGIC};
 use crate::plan::layout::LINE;
 use crate::plan::{Chunk, ConvStep};
@@ -97,7 +97,7 @@ impl<const C: usize> Bytes<C> {
     /// As [`Numbers::numbers`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn argument<const E: u8>(&self, c: usize, from: From) -> __m512i {
+    unsafe fn argument<const E: u8>(&self, c: usize, from: Sources) -> __m512i {
         // SAFETY: the caller gives 16 numbers at each pointer.
         unsafe {
             let sums = _mm512_cvtepi32_ps(_mm512_load_si512(from.sums.cast()));
@@ -169,8 +169,8 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
     /// As [`Numbers::numbers`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: From) -> __m512 {
-        let From { sums, partial, residual } = from;
+    unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512 {
+        let Sources { sums, partial, residual } = from;
         // Both chunks of a pair are of one map: no registers for the second one's copies.
         let of = if E & PAIR != 0 { 0 } else { c };
         let Steps { per_unit, zero, per_residual } = self.steps[of];
@@ -201,7 +201,7 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
     /// As [`Numbers::two`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [From; 2], to: *mut u8) {
+    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
             if !step.curves.is_empty() {
@@ -221,7 +221,7 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
     /// As [`Numbers::one`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: From, to: *mut u8) {
+    unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: Sources, to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
             if !step.curves.is_empty() {
