@@ -68,7 +68,7 @@ class TrainOptions:
     calm: float = 0.15  # last share of the run without mosaics
     shapes: tuple[tuple[int, int, int], ...] = ((320, 224, 1),)  # height, width, turns in the rotation
     init: str = ""  # exported weights or a checkpoint to start from
-    mean_every: int = 16  # steps between means of the weights, where several processes train
+    mean_every: int = 16  # steps between means of the weights, where several processes train; their run ends at one
     graphs: bool = True  # capture each step as a CUDA graph
     checkpoint_seconds: float = 120.0
     evaluate_seconds: float = 1e9

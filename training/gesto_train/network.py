@@ -103,7 +103,7 @@ def _branch(c_in: int, hidden: int, c_out: int) -> nn.Sequential:
 class Head(nn.Module):
     """Box (`cv2`), class (`cv3`) and keypoint (`cv4`) branches over the three levels."""
 
-    def __init__(self, channels: tuple[int, ...], classes: int, keypoints: int):
+    def __init__(self, channels: tuple[int, ...], classes: int, keypoints: int, scales: bool = False):
         super().__init__()
         box_hidden = max(64, channels[0] // 4)
         class_hidden = max(64, channels[0])
@@ -113,7 +113,7 @@ class Head(nn.Module):
         keypoint_hidden = max(values, channels[0] // 4)
         self.cv4 = nn.ModuleList(_branch(c, keypoint_hidden, values) for c in channels) if values else None
         # How far off each keypoint may be; asked for in training only, and not exported.
-        self.scale = nn.ModuleList(AlignedConv2d(keypoint_hidden, keypoints, 1) for _ in channels) if values else None
+        self.scale = nn.ModuleList(AlignedConv2d(keypoint_hidden, keypoints, 1) for _ in channels) if scales else None
         for scale in self.scale or ():
             nn.init.zeros_(scale.weight)
             nn.init.zeros_(scale.bias)
@@ -123,13 +123,13 @@ class Head(nn.Module):
             nn.init.constant_(cls[-1].bias, math.log(5 / classes / (320 / stride) ** 2))
 
     def forward(self, levels: list[Tensor]) -> tuple[Tensor, ...]:
-        """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints; in training also the
+        """Raw outputs, each `batch x anchors x values`: boxes, classes and, for a body, keypoints; in training, with `scales`, also the
         logarithm of each keypoint's scale (`losses.laplace`)."""
         outputs = [[m(f) for m, f in zip(branch, levels)] for branch in (self.cv2, self.cv3)]
         if self.cv4 is not None:
             hidden = [m[:-1](f) for m, f in zip(self.cv4, levels)]
             outputs.append([m[-1](h) for m, h in zip(self.cv4, hidden)])
-            if self.training:
+            if self.training and self.scale is not None:
                 outputs.append([m(h) for m, h in zip(self.scale, hidden)])
         return tuple(torch.cat([o.permute(0, 2, 3, 1).flatten(1, 2) for o in levels], 1) for levels in outputs)
 
@@ -140,7 +140,7 @@ class Multi(nn.Module):
     Parameter names are those of the exported weights: `b.N` backbone, `n12 n15 n16 n18 n19 n21` neck.
     """
 
-    def __init__(self, width: float = 0.25, depth: float = 1 / 3):
+    def __init__(self, width: float = 0.25, depth: float = 1 / 3, scales: bool = False):
         super().__init__()
         c1, c2, c3, c4, c5 = (int(c * width) for c in (64, 128, 256, 512, 1024))
         few, many = max(1, round(3 * depth)), max(1, round(6 * depth))
@@ -157,7 +157,7 @@ class Multi(nn.Module):
         self.n19 = Conv(c4, c4, 3, 2)
         self.n21 = C2f(c4 + c5, c5, few, False)
         self.hand = Head((c3, c4, c5), len(GESTURES), 0)
-        self.body = Head((c3, c4, c5), 1, len(KEYPOINTS))
+        self.body = Head((c3, c4, c5), 1, len(KEYPOINTS), scales)
 
     def forward(self, x: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         stages = []

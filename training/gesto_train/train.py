@@ -100,7 +100,8 @@ class Trainer:
         cut = len(self.cutouts) if self.cutouts else 0
         self.say(f"train {len(train)} pictures; people to paste {cut}; hands to paste {dict(bank.count)}")
 
-        self.network = Multi(config.network.width, config.network.depth).to(device)
+        scales = config.body_loss.likelihood > 0
+        self.network = Multi(config.network.width, config.network.depth, scales).to(device)
         if o.init:
             self._start_from(Path(o.init))
         self.processes.share(self.network)
@@ -114,7 +115,7 @@ class Trainer:
         self.rate = torch.tensor(o.lr, device=device)
         self.optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda)
         self.objective = Objective(self.network, config).to(device)
-        self.sums = torch.zeros(9, device=device)  # three terms of the hands, six of the people
+        self.sums = torch.zeros(9 if scales else 8, device=device)  # three terms of the hands, five or six of the people
         self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0, many=0.0)
         self.steps = Steps(self.body, o.graphs and cuda)
         self.step, self.spent = 0, 0.0
@@ -125,7 +126,8 @@ class Trainer:
 
     def _start_from(self, path: Path) -> None:
         if path.suffix != ".safetensors":
-            self.network.load_state_dict(load_network(path).state_dict())
+            # What serves training alone begins anew.
+            self.network.load_state_dict(self.network.state_dict() | load_network(path).state_dict())
             return
         load_folded(self.network, path)
         rows = self.draw(256)

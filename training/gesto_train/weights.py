@@ -114,5 +114,5 @@ def load_network(path: Path) -> Multi:
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)["ema"]
         network = Multi(*_size(len(state["b.0.conv.weight"]), state))
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items() if _ships(k)})
     return network.eval()

@@ -75,6 +75,11 @@ def test_two_processes_train_one_network(made_up, tmp_path):
     assert len(re.search(r"losses ([\d. -]+)", first)[1].split()) == 9
     with safe_open(str(tmp_path / "multi-n.safetensors"), "pt") as file:
         assert not [k for k in file.keys() if "scale" in k], "what serves training alone is not exported"
+    # Nor does a network for inference have it, and a run may begin from either.
+    assert load_network(tmp_path / "checkpoint.pt").body.scale is None
+    config = load_config(made_up / "config.toml", [f"train.init={tmp_path}/checkpoint.pt", "body_loss.likelihood=1.0"])
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    assert Trainer(config, data, "cpu", tmp_path).network.body.scale is not None
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(made_up, tmp_path):
