@@ -142,8 +142,10 @@ impl<'a> Builder<'a> {
             && task.activation == Activation::Silu
             && !task.full_precision
             && task.residual.is_empty();
-        let curves = chunks.iter().map(|chunk| Curve::new(chunk.quantization).filter(|_| curved));
-        let curves = curves.collect::<Option<Vec<_>>>().unwrap_or_default();
+        // For all of the step's maps or for none, so that it has one kind of ending.
+        let curves: Option<Vec<_>> =
+            if curved { chunks.iter().map(|chunk| Curve::new(chunk.quantization)).collect() } else { None };
+        let curves = curves.unwrap_or_default();
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;
         let channels_read: usize = task.sources.iter().map(|source| source.channels).sum();
