@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .augment import AugmentOptions
+from .distill import DistillOptions
 from .losses import ClassLoss, LossWeights
 from .relabel import RelabelOptions
 from .sampling import SamplingOptions
@@ -94,6 +95,7 @@ class Config:
     hand_loss: LossWeights = field(default_factory=LossWeights)
     body_loss: LossWeights = field(default_factory=LossWeights)
     class_loss: ClassLoss = field(default_factory=ClassLoss)
+    distill: DistillOptions = field(default_factory=DistillOptions)
     groups: dict[str, Group] = field(default_factory=lambda: {"val": Group()})
 
     def part(self, record: dict) -> str:

@@ -19,6 +19,7 @@ from .boxes import anchor_points
 from .config import Config, load_config
 from .cutouts import load_cutouts
 from .dataset import Dataset, load
+from .distill import distill_terms
 from .ema import Average
 from .evaluate import brief, evaluate
 from .geometry import Batch, letterbox, sample_images
@@ -41,15 +42,21 @@ def weigh(terms: Tensor, w: LossWeights) -> Tensor:
 class Objective(nn.Module):
     """Network and losses in one module, so that both are compiled together."""
 
-    def __init__(self, network: Multi, config: Config):
+    def __init__(self, network: Multi, config: Config, teacher: Multi | None = None):
         super().__init__()
         self.network, self.config = network, config
+        # In a tuple, so that it is no part of what is trained.
+        self.teacher = (teacher,)
         self.register_buffer("sigma", torch.tensor(OKS_SIGMAS), persistent=False)
 
     def forward(self, batch: Batch, points: Tensor, strides: Tensor, half: bool) -> tuple[Tensor, Tensor]:
+        (teacher,) = self.teacher
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=half):
             images = batch.images.bfloat16() if half else batch.images
-            hand, body = self.network(images.contiguous(memory_format=torch.channels_last))
+            images = images.contiguous(memory_format=torch.channels_last)
+            hand, body = self.network(images)
+            with torch.no_grad():
+                taught = teacher(images) if teacher else None
         hands, people = batch.hands, batch.people
         hand_terms = head_loss(
             hand, points, strides, hands[..., :4], hands[..., 4].long(), hands[..., 5],
@@ -61,7 +68,13 @@ class Objective(nn.Module):
             reach=self.config.body_loss.reach,
         )  # fmt: skip
         total = weigh(hand_terms, self.config.hand_loss) + weigh(body_terms, self.config.body_loss)
-        return total, torch.cat([hand_terms, body_terms]).detach()
+        terms = [hand_terms, body_terms]
+        if taught:
+            o, reach = self.config.distill, self.config.body_loss.reach
+            for student, wanted in zip((hand, body), taught):
+                terms.append(torch.stack(distill_terms(student, wanted, points, strides, self.sigma, reach)))
+                total = total + sum(factor * term for factor, term in zip((o.cls, o.dfl, o.keypoint), terms[-1]))
+        return total, torch.cat(terms).detach()
 
 
 def learning_rate(progress: float, step: int, o) -> float:
@@ -114,8 +127,12 @@ class Trainer:
         # The rate is a tensor, so that a captured step reads its present value.
         self.rate = torch.tensor(o.lr, device=device)
         self.optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.99), fused=cuda, capturable=cuda)
-        self.objective = Objective(self.network, config).to(device)
-        self.sums = torch.zeros(9 if scales else 8, device=device)  # three terms of the hands, five or six of the people
+        teacher = None
+        if config.distill.weights:
+            teacher = load_network(Path(config.distill.weights)).to(device, memory_format=torch.channels_last).requires_grad_(False)
+        self.objective = Objective(self.network, config, teacher).to(device)
+        # Three terms of the hands, five or six of the people; two and three of the teacher.
+        self.sums = torch.zeros(8 + scales + 5 * bool(teacher), device=device)
         self.calm = dataclasses.replace(config.augment, stack=0.0, mosaic=0.0, many=0.0)
         self.steps = Steps(self.body, o.graphs and cuda)
         self.step, self.spent = 0, 0.0

@@ -2,8 +2,9 @@ import torch
 
 from gesto_train.assigner import assign
 from gesto_train.boxes import anchor_points, ciou, decode_boxes, decode_keypoints, iou
+from gesto_train.distill import distill_terms
 from gesto_train.losses import head_loss, keypoint_loss, laplace
-from gesto_train.schema import DFL_BINS, HIDDEN, IGNORE, OCCLUDED, SURE
+from gesto_train.schema import DFL_BINS, HIDDEN, IGNORE, OCCLUDED, OKS_SIGMAS, SURE
 
 
 def perfect_raw(boxes: torch.Tensor, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -128,3 +129,25 @@ def test_the_likelihood_is_highest_at_the_scale_of_the_errors():
     near, far = (torch.full((1, 2), d, requires_grad=True) for d in (0.1, 50.0))
     (laplace(near, torch.tensor(1.0), torch.tensor(0.0)) + laplace(far, torch.tensor(1.0), torch.tensor(0.0))).sum().backward()
     assert torch.equal(near.grad, far.grad), "a keypoint far off is drawn as strongly as a near one"
+
+
+def test_a_copy_of_the_teacher_costs_nothing_and_learning_leads_to_one():
+    points, strides = anchor_points(64, 64, "cpu")
+    sigma = torch.tensor(OKS_SIGMAS)
+    torch.manual_seed(3)
+    teacher = tuple(torch.randn(2, len(points), n) for n in (64, 1, 51))
+    for terms in (distill_terms(teacher, teacher, points, strides, sigma, 2.5), distill_terms(teacher[:2], teacher[:2], points, strides, sigma, 1.0)):
+        assert len(terms) in (2, 3) and all(abs(t) < 1e-5 for t in terms)
+    student = tuple(torch.randn_like(t).requires_grad_() for t in teacher)
+    optimizer = torch.optim.Adam(student, lr=0.1)
+    history = []
+    for _ in range(60):
+        terms = distill_terms(student, teacher, points, strides, sigma, 2.5)
+        history.append([t.item() for t in terms])
+        optimizer.zero_grad()
+        sum(terms).backward()
+        optimizer.step()
+    assert all(last < 0.5 * first for first, last in zip(history[0], history[-1])), (history[0], history[-1])
+    # Where the teacher sees nothing, only classes are copied.
+    nothing = (teacher[0], torch.full_like(teacher[1], -9.0), teacher[2])
+    assert all(t == 0 for t in distill_terms(student, nothing, points, strides, sigma, 1.0)[1:])

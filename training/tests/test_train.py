@@ -128,6 +128,17 @@ def test_the_larger_size_differs_by_its_width_alone_and_trains(made_up, tmp_path
         assert load_network(tmp_path / name).b[0].conv.out_channels == 32
 
 
+def test_a_student_learns_from_a_larger_network(made_up, tmp_path):
+    out = run("train", "--config", made_up / "config.toml", "--device", "cpu", "--out", tmp_path / "s",
+              "--set", "network.width=0.5", "train.steps=2", "train.log_every=1")  # fmt: skip
+    assert "step 2" in out
+    teacher = f"distill.weights={tmp_path}/s/multi-s.safetensors"
+    out = run("train", "--config", made_up / "config.toml", "--device", "cpu", "--out", tmp_path, "--set", teacher)
+    losses = [list(map(float, m.split())) for m in re.findall(r"losses ([-\d. ]+)", out)]
+    assert len(losses[0]) == 13 and sum(losses[-1][8:]) < 0.8 * sum(losses[0][8:]), losses
+    assert load_network(tmp_path / "multi-n.safetensors").b[0].conv.out_channels == 16
+
+
 def test_a_file_may_build_upon_another(tmp_path):
     (tmp_path / "a.toml").write_text("[train]\nbatch = 4\nlr = 0.5\n[groups.val]\npart = 'val'")
     (tmp_path / "b.toml").write_text("base = 'a.toml'\n[train]\nlr = 0.25")

@@ -99,3 +99,19 @@ def test_a_soup_is_the_mean_of_two_files(tmp_path):
     load_network(out)
     with pytest.raises(SystemExit, match="different networks"):
         average({"x": torch.zeros(2)}, {"x": torch.zeros(3)}, 0.5)
+
+
+def test_a_widened_network_computes_the_same(trained, tmp_path):
+    narrow, wide = tmp_path / "n.safetensors", tmp_path / "s.safetensors"
+    export(trained, narrow, "a note")
+    command = [sys.executable, "-m", "gesto_train.widen", str(narrow), "--out", str(wide)]
+    subprocess.run(command, check=True)
+    with safe_open(str(wide), "pt") as file:
+        assert file.metadata()["architecture"] == "yolov8s-multi"
+    bigger = load_network(wide)
+    assert bigger.b[0].conv.out_channels == 32
+    pair = bigger.b[4].m[0].cv1.conv.weight
+    assert not torch.allclose(pair[:, 0::2], pair[:, 1::2])
+    x = torch.rand(1, 3, 64, 96)
+    for a, b in zip(outputs(load_network(narrow), x), outputs(bigger, x)):
+        assert (a - b).abs().max() < 0.03 * a.abs().max().clamp(min=1)
