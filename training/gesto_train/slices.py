@@ -36,7 +36,7 @@ def gesture_rows(data: Dataset, network, size: tuple[int, int], score: float) ->
             x0, y0, x1, y1 = (max(0, round(v)) for v in box)
             hand = luma[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
             rows.append((hit, max(box[2] - box[0], box[3] - box[1]) * scale, luma.mean(), hand.mean()))
-    return np.array(rows, dtype=float)
+    return np.array(rows, dtype=float).reshape(-1, 4)
 
 
 def main() -> None:
@@ -49,11 +49,15 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[])
     a = parser.parse_args()
     config = load_config(a.config, a.set)
+    if a.group not in config.groups:
+        raise SystemExit(f"no group is called {a.group}: there are {', '.join(config.groups)}")
     group = config.groups[a.group]
     keep = partial(config.in_group, group=group)
     data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas, keep=keep)
     height, width = map(int, a.size.split("x"))
     rows = gesture_rows(data, load_network(a.weights), (height, width), a.score)
+    if not len(rows):
+        raise SystemExit(f"group {a.group}: none of its {len(data)} pictures shows a gesture whose label is sure")
     for name, column, edges in (
         ("hand, pixels at the input", 1, [0, 20, 32, 48, 1e9]),
         ("luma of the picture", 2, [0, 60, 100, 140, 256]),
