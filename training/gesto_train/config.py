@@ -5,6 +5,7 @@ import hashlib
 import tomllib
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,29 @@ class Config:
 
     def in_group(self, record: dict, group: Group) -> bool:
         return self.part(record) == group.part and (not group.sources or record["src"] in group.sources)
+
+    def settings(self) -> dict:
+        """Every setting by its name, `section.key`, as `--set` takes it."""
+        return dict(_flat(dataclasses.asdict(self)))
+
+
+def _flat(table: dict, above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def changes(before: dict, now: Config) -> dict[str, tuple[object, object]]:
+    """What `now` has otherwise than the settings `before` (of `Config.settings`), old and new value by name.
+
+    A setting that did not exist then, or does not now, counts with its default.
+    """
+    default, after = Config().settings(), now.settings()
+    pairs = {k: (before.get(k, default.get(k)), after.get(k, default.get(k))) for k in sorted(before | after)}
+    known = default.keys() | after.keys()
+    return {k: pair for k, pair in pairs.items() if k in known and pair[0] != pair[1]}
 
 
 def _convert(value, kind, where: str):

@@ -1,5 +1,7 @@
 """Trains: `python -m gesto_train.train --config CONFIG --out FOLDER [--resume] [--set section.key=value ...]`.
 
+A run resumes with the settings that it began with, unless `--set` names one anew.
+
 On several GPUs: `torchrun --nproc-per-node COUNT -m gesto_train.train ...` (parallel.py).
 """
 
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from .augment import AugmentOptions, training_batch
 from .boxes import anchor_points
-from .config import Config, load_config
+from .config import Config, changes, load_config
 from .cutouts import load_cutouts
 from .dataset import Dataset, load
 from .distill import distill_terms
@@ -226,6 +228,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "spent": self.spent,
+            "settings": self.config.settings(),
         }
         partial = self.out / "checkpoint.partial"
         torch.save(state, partial)
@@ -244,6 +247,22 @@ class Trainer:
         self.step, self.spent = state["step"], state["spent"]
 
 
+def check_settings(checkpoint: Path, config: Config, overrides: list[str]) -> list[str]:
+    """Refuses to resume with other settings than the run began with, but for those that `overrides` name; tells these."""
+    before = torch.load(checkpoint, map_location="cpu", weights_only=True).get("settings")
+    if before is None:
+        return [f"{checkpoint} does not tell its settings: those given now are taken"]
+    named = tuple(override.partition("=")[0] for override in overrides)
+    different = changes(before, config)
+    meant = {k for k in different if any(k == n or k.startswith(f"{n}.") for n in named) and not k.startswith("network.")}
+    told = [f"{k} = {new!r}, {old!r} before" for k, (old, new) in different.items() if k in meant]
+    refused = [f"{k} = {old!r}, not {new!r}" for k, (old, new) in different.items() if k not in meant]
+    if refused:
+        raise SystemExit(f"{checkpoint} is of a run with {'; '.join(refused)}: resume with its settings, or name new ones "
+                         "by --set (the network stays as it is)")  # fmt: skip
+    return told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
@@ -258,6 +277,10 @@ def main() -> None:
     processes = Processes()
     if args.device == "cuda":
         torch.cuda.set_device(processes.local)
+    if args.resume:
+        told = check_settings(args.out / "checkpoint.pt", config, args.set)
+        if processes.first and told:
+            print("resumed with", "; ".join(told), flush=True)
     began = time.time()
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True

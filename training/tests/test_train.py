@@ -1,5 +1,7 @@
 """The whole recipe on a few made-up pictures on the CPU: the loss falls, a run resumes, the export can be judged."""
 
+import gzip
+import json
 import os
 import re
 import socket
@@ -16,17 +18,17 @@ from gesto_train.dataset import load
 from gesto_train.ema import Average
 from gesto_train.predict import suppress
 from gesto_train.sampling import HandBank, Sampler, SamplingOptions, picture_weights
-from gesto_train.train import Trainer, learning_rate, rotation
+from gesto_train.train import Trainer, check_settings, learning_rate, rotation
 from gesto_train.weights import load_network
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(module: str, *args) -> str:
+def run(module: str, *args, code: int = 0) -> str:
     command = [sys.executable, "-m", f"gesto_train.{module}", *map(str, args)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert done.returncode == code, done.stderr
+    return done.stderr if code else done.stdout
 
 
 def test_training_resuming_and_evaluation(made_up, tmp_path):
@@ -39,12 +41,59 @@ def test_training_resuming_and_evaluation(made_up, tmp_path):
         before = file.get_tensor("b.0.weight")
     again = run("train", *base, "--out", tmp_path, "--resume", "--set", "train.steps=35")
     assert "step 35" in again and "step 5 " not in again
+    assert "resumed with train.steps = 35, 30 before" in again
     with safe_open(str(exported), "pt") as file:
         assert not torch.equal(before, file.get_tensor("b.0.weight"))
     figures = run("evaluate", *base, "--weights", exported, "--size", "64x64")
     assert "val" in figures and "gesture_map50" in figures
     run("export", "--config", made_up / "config.toml", "--checkpoint", tmp_path / "checkpoint.pt",
         "--out", tmp_path / "again.safetensors")  # fmt: skip
+
+
+def test_a_run_resumes_with_its_own_settings(made_up, tmp_path):
+    config = load_config(made_up / "config.toml", ["train.lr=1e-3"])
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    trainer = Trainer(config, data, "cpu", tmp_path)
+    trainer.save()
+    checkpoint = tmp_path / "checkpoint.pt"
+    assert check_settings(checkpoint, config, []) == []
+    # What was set by hand then is forgotten now.
+    forgotten = load_config(made_up / "config.toml")
+    with pytest.raises(SystemExit, match=r"train.lr = 0.001, not 0.002"):
+        check_settings(checkpoint, forgotten, ["data.canvas=96"])
+    assert check_settings(checkpoint, forgotten, ["train.lr=2e-3"]) == ["train.lr = 0.002, 0.001 before"]
+    wider = load_config(made_up / "config.toml", ["train.lr=1e-3", "network.width=0.5"])
+    with pytest.raises(SystemExit, match=r"network.width = 0.25, not 0.5"):
+        check_settings(checkpoint, wider, ["network.width=0.5"])
+    groups = load_config(made_up / "config.toml", ["train.lr=1e-3", 'groups.more={part="dev"}'])
+    assert [line.split(" ")[0] for line in check_settings(checkpoint, groups, ["groups.more=x"])] == [
+        "groups.more.part", "groups.more.sources",
+    ]  # fmt: skip
+    # Checkpoints of before tell nothing of a setting that came later, or of any.
+    state = torch.load(checkpoint, weights_only=True)
+    del state["settings"]["distill.cls"]
+    torch.save(state, checkpoint)
+    assert check_settings(checkpoint, config, []) == []
+    del state["settings"]
+    torch.save(state, checkpoint)
+    assert "does not tell its settings" in check_settings(checkpoint, forgotten, [])[0]
+    trainer.resume()
+
+
+def test_slices_tell_where_gestures_are_found_or_that_there_are_none(made_up, tmp_path):
+    torch.manual_seed(1)
+    config = load_config(made_up / "config.toml")
+    data = load(config.data.picture_paths(), Path(config.data.index), config.data.canvas)
+    Trainer(config, data, "cpu", tmp_path).save()
+    base = ["--config", made_up / "config.toml", "--weights", tmp_path / "multi-n.safetensors", "--size", "64x64"]
+    assert "pixels at the input 0 to 20: recall" in run("slices", *base)
+    # Pictures of `no_gesture` alone.
+    none = tmp_path / "none.jsonl"
+    records = [json.loads(line) for line in gzip.open(made_up / "index.jsonl.gz", "rt")]
+    none.write_text("\n".join(json.dumps(r) for r in records if r["hands"][0]["c"] == "no_gesture"))
+    for more, why in (["--set", f"data.index={none}"], "shows a gesture"), (["--group", "x"], "no group is called x"):
+        said = run("slices", *base, *more, code=1)
+        assert why in said and "Traceback" not in said, said
 
 
 def test_two_processes_train_one_network(made_up, tmp_path):
