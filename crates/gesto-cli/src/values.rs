@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use gesto_engine::MAX_THREADS;
+
 /// The path that means standard output.
 pub(crate) const STDOUT: &str = "-";
 
@@ -53,6 +55,14 @@ impl FromStr for Size {
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}", self.height, self.width)
+    }
+}
+
+/// How many threads share a frame.
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 1..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("a number from 1 to {MAX_THREADS} is needed")),
     }
 }
 

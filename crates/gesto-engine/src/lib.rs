@@ -23,4 +23,4 @@ pub use isa::Isa;
 #[cfg(feature = "wgpu")]
 pub use kernels::wgpu::matrix_units;
 pub use model::Model;
-pub use network::{Candidate, HeadMode, HeadOutput, Network, Options, Outputs, StepInfo};
+pub use network::{Candidate, HeadMode, HeadOutput, MAX_THREADS, Network, Options, Outputs, StepInfo};

@@ -113,7 +113,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_printed() {
     for flags in [
         &["--threads", "0"][..],
         &["--threads", "1,0"],
-        &["--threads", "1025"],
+        &["--threads", "257"],
         &["--size", "65x64"],
         // A tier that only runs quantised models.
         &["--isa", "portable-int8"],
@@ -128,6 +128,14 @@ fn what_cannot_be_measured_is_refused_before_anything_is_printed() {
     }
     let outcome = run(&["bench", "resize", "--threads", "0"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+    // One limit and one sentence for all commands.
+    for command in ["detect a.png", "live", "bench model", "bench resize", "bench seed", "bench stages"] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.extend(["--threads", "257"]);
+        let outcome = run(&arguments);
+        assert!(outcome.code == Some(2) && outcome.stdout.is_empty(), "{command}: {outcome:?}");
+        assert!(outcome.stderr.contains("a number from 1 to 256 is needed"), "{command}: {outcome:?}");
+    }
 }
 
 #[test]

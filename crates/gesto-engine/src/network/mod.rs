@@ -42,8 +42,8 @@ pub struct Network {
 
 /// The largest accepted input, in pixels: four times 4K.
 const MAX_PIXELS: usize = 4 * 3840 * 2160;
-/// More threads than any machine that splits one small frame.
-const MAX_THREADS: usize = 256;
+/// Most threads that may share a frame: more than one small frame is worth splitting for.
+pub const MAX_THREADS: usize = 256;
 
 impl Network {
     /// Plans `model` for pictures of `height` x `width`.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gesto_engine::{HeadMode, Isa, Model, Options};
+use gesto_engine::{HeadMode, Isa, MAX_THREADS, Model, Options};
 
 use super::units::Pipeline;
 use super::units::cpu::{Cpu, Lane};
@@ -103,7 +103,7 @@ impl DetectorBuilder {
         self
     }
 
-    /// Threads, the caller's included: they share one frame, or take one each in a batch. Default: all cores.
+    /// Threads, the caller's included, 1 to 256: they share one frame, or take one each in a batch. Default: one for each core.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -354,7 +354,8 @@ impl DetectorBuilder {
     }
 
     pub(super) fn thread_count(&self) -> usize {
-        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        self.threads.unwrap_or_else(cores)
     }
 
     fn resize_on(&self, unit: &Unit) -> Result<Resize> {

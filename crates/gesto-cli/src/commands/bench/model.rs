@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::layers::{self, Layer};
 use crate::console::{self, Console};
 use crate::json;
-use crate::values::Size;
+use crate::values::{self, Size};
 use crate::weights;
 
 /// A webcam frame with two people, one of them showing a gesture, at 320 x 224. Boxes and keypoints are computed only
@@ -33,8 +33,8 @@ pub(crate) struct Args {
     size: Vec<Size>,
 
     /// Numbers of threads to measure
-    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Vec<u16>,
+    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = values::threads)]
+    threads: Vec<usize>,
 
     /// Kernel tiers to measure; default: the best, or what GESTO_ISA says
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -108,7 +108,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         for &size in &args.size {
             let layers = args.layers.then(|| layers(&model, args, size, isa)).transpose()?;
             for &threads in &args.threads {
-                let mut figure = measure(&model, args, size, threads.into(), isa)?;
+                let mut figure = measure(&model, args, size, threads, isa)?;
                 figure.layers.clone_from(&layers);
                 lines.push(&figure)?;
                 if table {

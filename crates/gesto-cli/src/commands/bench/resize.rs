@@ -18,7 +18,7 @@ use crate::commands::detect::FitArg;
 use crate::console::{self, Console};
 use crate::json;
 use crate::unit;
-use crate::values::{FrameSize, Size};
+use crate::values::{self, FrameSize, Size};
 
 /// Time every way to resize alone, in front of a network on the processor
 ///
@@ -40,8 +40,8 @@ pub(crate) struct Args {
     fit: FitArg,
 
     /// Numbers of threads to measure
-    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Vec<u16>,
+    #[arg(long, value_name = "N", default_values_t = [1, 2], num_args = 1.., value_delimiter = ',', value_parser = values::threads)]
+    threads: Vec<usize>,
 
     /// Ways to measure [default: all that this machine has]
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
@@ -72,7 +72,7 @@ struct Figure {
     software: Option<bool>,
     frame: String,
     size: String,
-    threads: u16,
+    threads: usize,
     median_us: f64,
     p99_us: f64,
     fps: f64,
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 continue;
             }
             for &threads in &args.threads {
-                let times = match times(args, resize, threads.into(), &frame) {
+                let times = match times(args, resize, threads, &frame) {
                     Err(error) if error.kind() == ErrorKind::Unit => {
                         skip(resize, &error);
                         break;

@@ -15,7 +15,7 @@ use crate::console::{self, Console};
 use crate::json;
 use crate::output::{self, OutputFile};
 use crate::unit;
-use crate::values::Size;
+use crate::values::{self, Size};
 use crate::weights;
 
 /// Show where one frame's time goes on each unit
@@ -33,8 +33,8 @@ pub(crate) struct Args {
     size: Vec<Size>,
 
     /// Threads that share a frame
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::threads)]
+    threads: usize,
 
     /// Frames to time
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
@@ -161,7 +161,7 @@ fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyh
         .size(size.height, size.width)
         .fit(Fit::Stretch)
         .tune(args.tune)
-        .threads(args.threads.into());
+        .threads(args.threads);
     if let Some(library) = &args.ort_library {
         builder = builder.ort_library(library);
     }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use gesto::Resize;
 
 use crate::unit::UnitArgs;
-use crate::values::{Size, fraction};
+use crate::values::{Size, fraction, threads};
 
 /// Find gestures and people in pictures and clips
 ///
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) unit: UnitArgs,
 
-    /// Threads [default: one for each core]
+    /// Threads that share a frame, up to 256 [default: one for each core]
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Network")]
     pub(crate) threads: Option<usize>,
 
@@ -106,16 +106,6 @@ pub(crate) enum FitArg {
     Letterbox,
     /// Fill the network input, proportions be what they may
     Stretch,
-}
-
-/// More threads than any machine this runs on.
-const MAX_THREADS: usize = 1024;
-
-fn threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n @ 1..=MAX_THREADS) => Ok(n),
-        _ => Err(format!("a number from 1 to {MAX_THREADS} is needed")),
-    }
 }
 
 impl From<FitArg> for gesto::Fit {

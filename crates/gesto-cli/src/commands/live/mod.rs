@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use gesto::{Detector, Fit, Resize, Unit};
+use gesto_engine::MAX_THREADS;
 use gesto_live::engine::{DetectorBackend, Offer};
 use gesto_live::settings::Thresholds;
 use gesto_live::{Access, Config, ConfigErrorKind, Limits, Server, SourceConfig, Token};
 
 use crate::console::{self, Console};
 use crate::unit::UnitArgs;
-use crate::values::{Size, fraction};
+use crate::values::{Size, fraction, threads};
 
 /// Show gestures and people live in a browser
 ///
@@ -55,9 +56,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     resize: Option<Resize>,
 
-    /// Threads of one frame [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Network")]
-    threads: Option<u16>,
+    /// Threads that share a frame, up to 256 [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = "Network")]
+    threads: Option<usize>,
 
     /// Frames that are worked on at the same time, each with threads of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Network")]
@@ -206,7 +207,7 @@ fn backend(args: &Args) -> anyhow::Result<DetectorBackend> {
     let mut sizes = vec![[side(args.size.height)?, side(args.size.width)?]];
     sizes.extend(SIZES);
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
-    let threads = args.threads.map_or(cores.div_ceil(args.workers.into()), usize::from);
+    let threads = args.threads.unwrap_or(cores.div_ceil(args.workers.into()).min(MAX_THREADS));
     // Where boxes are decoded is a matter of the chosen unit alone; streams may choose another unit.
     let unit = UnitArgs { post: None, ..args.unit.clone() };
     let template = Detector::builder().model(crate::weights::load(args.model.as_deref())?).threads(threads);

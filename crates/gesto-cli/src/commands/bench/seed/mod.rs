@@ -18,6 +18,7 @@ use crate::interrupt::{self, EXIT_INTERRUPTED};
 use crate::json;
 use crate::machine::Machine;
 use crate::output::{self, OutputFile};
+use crate::values;
 use crate::weights;
 use experiments::{Experiment, experiments};
 use measure::{Bench, Figure, Outcome};
@@ -33,8 +34,8 @@ use measure::{Bench, Figure, Outcome};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Threads that share a frame, the seed's processor having two fast cores
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: u16,
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::threads)]
+    threads: usize,
 
     /// Frames to time for each figure
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(3..=1_000_000))]
@@ -123,7 +124,7 @@ struct Report<'a> {
     machine: &'a Machine,
     /// Height x width of the frame, and its format.
     frame: &'static str,
-    threads: u16,
+    threads: usize,
     frames: usize,
     /// Whether all rows that were asked for are there; not after Ctrl-C or an error.
     complete: bool,
@@ -145,7 +146,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     let bench = Bench {
         camera: CameraFrame::new()?,
         model: weights::load(args.model.as_deref())?,
-        threads: args.threads.into(),
+        threads: args.threads,
         frames: if args.quick { 3 } else { args.frames as usize },
         limit: Duration::from_secs_f64(if args.quick { 0.2 } else { LIMIT }),
         tune: args.tune,
