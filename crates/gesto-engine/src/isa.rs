@@ -156,6 +156,10 @@ impl Detected {
     /// [`ErrorKind::Unsupported`] when the wish forces a tier that is missing, or forbids all there are.
     pub fn best(&self, wish: &Wish) -> Result<Token> {
         if let Some(isa) = wish.forced {
+            if wish.forbidden.contains(&isa) {
+                let message = format!("{isa} is forced and forbidden at once");
+                return Err(Error::new(ErrorKind::Unsupported, message));
+            }
             return self.token(isa);
         }
         let allowed = preference(self.full_rate_dot_products).into_iter().find(|isa| {
@@ -207,6 +211,19 @@ impl Wish {
     #[must_use]
     pub fn force(isa: Isa) -> Self {
         Self { forced: Some(isa), forbidden: Vec::new() }
+    }
+
+    /// The same wish, which this tier does not meet.
+    #[must_use]
+    pub fn without(mut self, isa: Isa) -> Self {
+        self.forbidden.push(isa);
+        self
+    }
+
+    /// Whether this tier meets the wish.
+    #[must_use]
+    pub fn allows(&self, isa: Isa) -> bool {
+        self.forced.is_none_or(|forced| forced == isa) && !self.forbidden.contains(&isa)
     }
 
     /// The environment variable `GESTO_ISA`: a tier's name forces it, names with a minus sign before them
@@ -336,6 +353,19 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config, "{text}");
             assert!(error.to_string().contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn a_wish_is_narrowed() {
+        let wish = "-avx2-f32".parse::<Wish>().unwrap().without(Isa::AmxBf16);
+        let allowed = [Isa::AmxBf16, Isa::Avx2F32, Isa::Portable].map(|isa| wish.allows(isa));
+        assert_eq!(allowed, [false, false, true]);
+        let forced = Wish::force(Isa::Portable);
+        assert!(forced.allows(Isa::Portable) && !forced.allows(Isa::Avx2F32));
+        let detected = Detected::get();
+        assert_eq!(detected.best(&forced.clone().without(Isa::AmxBf16)).unwrap().isa(), Isa::Portable);
+        let error = detected.best(&forced.without(Isa::Portable)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[cfg(unix)]
