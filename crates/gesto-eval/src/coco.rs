@@ -128,7 +128,7 @@ impl GroundTruth {
     /// Reads an annotation file (`images`, `categories`, `annotations`).
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] for anything else; [`ErrorKind::Content`] for an id used twice or not defined, a box or
+    /// [`ErrorKind::Format`] for anything else; [`ErrorKind::Content`] for an id used twice or not defined, a category's name used twice, a box or
     /// area that is negative or not finite, and keypoints that are not COCO's 17.
     pub fn from_json(text: &str) -> Result<Self> {
         let RawTruth { mut images, mut categories, annotations } = serde_json::from_str(text)
@@ -138,6 +138,12 @@ impl GroundTruth {
         categories.sort_by_key(|category| category.id);
         let image_ids = unique("image", images.iter().map(|image| image.id))?;
         let category_ids = unique("category", categories.iter().map(|category| category.id))?;
+        // What a network finds is told by name.
+        let mut names = HashSet::new();
+        if let Some(twice) = categories.iter().find(|category| !names.insert(&category.name)) {
+            let message = format!("two categories are called {:?}", twice.name);
+            return Err(Error::new(ErrorKind::Content, message));
+        }
         let annotations = annotations.into_iter().enumerate().map(|(i, raw)| {
             let bad = |why: String| Error::new(ErrorKind::Content, format!("annotation {}: {why}", i + 1));
             known(&image_ids, "image", raw.image_id).map_err(bad)?;
@@ -334,6 +340,11 @@ mod tests {
             ("[1, 2, 3, 4]", "[1, 2, -3, 4]", "is not possible"),
             ("[1, 2, 3, 4]", "[1, 2, 3]", "not a COCO annotation file"),
             ("\"id\": 3", "\"id\": 7", "two entries have the image id 7"),
+            (
+                "\"name\": \"like\"}",
+                "\"name\": \"like\"}, {\"id\": 2, \"name\": \"like\"}",
+                "two categories are called \"like\"",
+            ),
             ("\"iscrowd\": true", "\"keypoints\": [1, 2, 3]", "COCO's 17 keypoints"),
             ("\"iscrowd\": true", "\"area\": -1", "an area of -1"),
             ("{\"images\"", "{\"pictures\"", "missing field `images`"),
