@@ -17,6 +17,11 @@ pub(crate) fn on_stdout(json: Option<&Path>) -> bool {
     json.is_some_and(|path| path.as_os_str() == STDOUT)
 }
 
+/// The file that JSON goes to, if to one.
+pub(crate) fn file(json: Option<&Path>) -> Option<&Path> {
+    json.filter(|_| !on_stdout(json))
+}
+
 /// One line for each figure, as soon as there is one.
 pub(crate) enum Lines {
     Nowhere,
@@ -67,13 +72,6 @@ impl Report {
             Some(_) if on_stdout(json) => Self::Stdout,
             Some(path) => Self::File(OutputFile::check(path)?),
         })
-    }
-
-    pub(crate) fn file(&self) -> Option<&OutputFile> {
-        match self {
-            Self::File(file) => Some(file),
-            _ => None,
-        }
     }
 
     pub(crate) fn write(&self, report: &impl Serialize) -> anyhow::Result<()> {

@@ -19,10 +19,12 @@ mod unit;
 mod values;
 mod weights;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use gesto_engine::isa::Wish;
 
 use crate::cli::Cli;
 use crate::console::Console;
@@ -39,7 +41,9 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let console = Console::new(cli.verbose, cli.quiet);
-    match commands::run(cli.command, &console) {
+    // Whatever the command: a variable that means nothing is told, also where no kernel of the processor would have run.
+    let checked = Wish::from_env().map_err(anyhow::Error::from);
+    match checked.and_then(|_| commands::run(cli.command, &console)) {
         Ok(code) => code,
         // The reader of a pipe has seen enough (`gesto ... | head`): not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -66,7 +70,8 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::from(EXIT_FAILED);
     }
-    console::tell(format_args!("gesto: {}", one_line(&error.render().to_string())));
+    let help = command_of(std::env::args_os());
+    console::tell(format_args!("gesto: {} (see '{help} --help')", one_line(&error.render().to_string())));
     ExitCode::from(EXIT_FAILED)
 }
 
@@ -77,7 +82,24 @@ fn one_line(rendered: &str) -> String {
     let message = message.split("\nFor more information").next().unwrap_or(message);
     let parts = message.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
-    format!("{} (see 'gesto --help')", parts.join("; "))
+    parts.join("; ")
+}
+
+/// The command that a command line names, without its arguments: `gesto model quantize`.
+fn command_of(line: impl IntoIterator<Item = OsString>) -> String {
+    let (mut name, mut command) = ("gesto".to_owned(), Cli::command());
+    for word in line.into_iter().skip(1) {
+        let Some(sub) = word.to_str().and_then(|word| command.find_subcommand(word)).cloned() else {
+            // Flags that stand before a command take no value.
+            if word.to_string_lossy().starts_with('-') {
+                continue;
+            }
+            break;
+        };
+        name = format!("{name} {}", sub.get_name());
+        command = sub;
+    }
+    name
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -97,6 +119,19 @@ mod tests {
         let line = one_line(&error.render().to_string());
         assert!(line.starts_with("unexpected argument '--no-such-flag' found"), "{line}");
         assert!(!line.contains('\n') && !line.contains("Usage"), "{line}");
+    }
+
+    #[test]
+    fn the_command_of_a_line_is_told_without_its_arguments() {
+        for (line, command) in [
+            ("gesto", "gesto"),
+            ("gesto detekt a.png", "gesto"),
+            ("gesto --verbose detect --json eval", "gesto detect"),
+            ("gesto model quantize --images detect", "gesto model quantize"),
+            ("gesto bench --no-such-flag seed", "gesto bench seed"),
+        ] {
+            assert_eq!(command_of(line.split(' ').map(OsString::from)), command, "{line}");
+        }
     }
 
     #[test]

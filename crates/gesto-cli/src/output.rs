@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use tempfile::NamedTempFile;
 
+use crate::values::STDOUT;
+
 /// A file to be written when all is known. What bore its name before stays until then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutputFile(PathBuf);
@@ -63,14 +65,29 @@ impl OutputFile {
     }
 }
 
-/// Fails when two of the files are the same.
-pub(crate) fn ensure_distinct(files: &[Option<&OutputFile>]) -> anyhow::Result<()> {
+/// Fails when two outputs are the same file, or both standard output.
+pub(crate) fn ensure_distinct(outputs: &[&Path]) -> anyhow::Result<()> {
     let mut seen = Vec::new();
-    for file in files.iter().copied().flatten() {
-        ensure!(!seen.contains(&file), "{} is named for two outputs", file.0.display());
-        seen.push(file);
+    for path in outputs {
+        let place = place(path);
+        ensure!(!seen.contains(&place), "{} is named for two outputs", told(path));
+        seen.push(place);
     }
     Ok(())
+}
+
+/// A path as people call it.
+fn told(path: &Path) -> String {
+    if path.as_os_str() == STDOUT { "standard output".to_owned() } else { path.display().to_string() }
+}
+
+/// The one path of a file, whether it is there or will be made.
+fn place(path: &Path) -> PathBuf {
+    let to_be = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        Some(real(folder.unwrap_or(Path::new(".")))?.join(path.file_name()?))
+    };
+    real(path).or_else(to_be).unwrap_or_else(|| path.to_owned())
 }
 
 /// Fails when an output is one of the inputs.
@@ -160,10 +177,14 @@ mod tests {
 
     #[test]
     fn one_name_for_two_outputs_is_refused() {
-        let [one, two] = ["a", "b"].map(|name| OutputFile(name.into()));
-        assert!(ensure_distinct(&[Some(&one), None, Some(&two)]).is_ok());
-        let error = ensure_distinct(&[Some(&one), Some(&two), Some(&one.clone())]).unwrap_err();
-        assert_eq!(error.to_string(), "a is named for two outputs");
+        let says = |names: &[&str]| {
+            let paths: Vec<_> = names.iter().map(Path::new).collect();
+            ensure_distinct(&paths).map_err(|error| error.to_string())
+        };
+        assert_eq!(says(&["a", "b", "-"]), Ok(()));
+        assert_eq!(says(&["a", "b", "a"]).unwrap_err(), "a is named for two outputs");
+        assert_eq!(says(&["a", "./a"]).unwrap_err(), "./a is named for two outputs");
+        assert_eq!(says(&["-", "-"]).unwrap_err(), "standard output is named for two outputs");
     }
 
     #[cfg(unix)]

@@ -138,8 +138,110 @@ fn a_wish_that_means_nothing_is_refused() {
 }
 
 #[test]
-fn an_unknown_tier_is_named() {
-    let output = bench("sse9");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("sse9"));
+fn an_unknown_tier_is_named_whatever_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in [
+        "bench model --size 64x64 --frames 10",
+        "bench seed --quick --rows 13",
+        "detect no-such.png --unit gpu",
+        "detect no-such.png --unit ort:cpu",
+        "model export --size 64x64 --onnx out.onnx",
+        "model quantize --images . --out out.safetensors",
+        "eval --people no-such.json --results no-such.json",
+        "units",
+    ] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gesto"));
+        program.current_dir(folder.path()).args(line.split(' ')).env("GESTO_ISA", "sse9");
+        let output = program.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{line}: {stderr}");
+        assert!(stderr.lines().count() == 1 && stderr.contains("sse9"), "{line}: {stderr}");
+    }
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+/// Unit and reason of the seed's rows of these numbers.
+fn seed(isa: &str, rows: &str) -> Vec<(u64, String, Option<String>)> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_gesto"));
+    program.args(["bench", "seed", "--quick", "--threads", "1", "--json", "-", "--rows", rows]);
+    program.args(["--ort-library", "/there/is/no/libonnxruntime.so"]).env("GESTO_ISA", isa);
+    let output = program.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{isa}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = |row: &serde_json::Value| {
+        let skipped = row["skipped"].as_str().map(str::to_owned);
+        (row["row"].as_u64().unwrap(), row["unit"].as_str().unwrap().to_owned(), skipped)
+    };
+    report["rows"].as_array().unwrap().iter().map(row).collect()
+}
+
+#[test]
+fn the_seeds_rows_keep_to_the_wish() {
+    for (row, unit, skipped) in seed("portable", "1,2,13") {
+        match unit.as_str() {
+            "gpu" => {}
+            "npu" => assert!(skipped.unwrap().contains("no matrix unit ("), "row {row}"),
+            _ => assert_eq!((unit.as_str(), skipped), ("cpu portable", None), "row {row}"),
+        }
+    }
+    // What the best vector tier is, is not the only one: without it the next one runs.
+    let vectors = |isa: &str| {
+        let rows = seed(isa, "1");
+        rows[0].1.clone()
+    };
+    let best = vectors("-amx-bf16");
+    let next = vectors(&format!("-amx-bf16,-{}", best.trim_start_matches("cpu ")));
+    assert!(next.starts_with("cpu ") && next != best, "{next} after {best}");
+
+    let mut program = Command::new(env!("CARGO_BIN_EXE_gesto"));
+    program.args(["bench", "seed", "--quick", "--rows", "1"]).env("GESTO_ISA", "amx-bf16");
+    let output = program.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        // The matrix unit is there: the row of the vector units is not.
+        Some(0) => {
+            let rows = seed("amx-bf16", "1");
+            assert!(rows[0].2.as_ref().unwrap().contains("no tier of the vector units"), "{rows:?}");
+            assert_eq!((rows[2].1.as_str(), &rows[2].2), ("cpu amx-bf16", &None), "{rows:?}");
+        }
+        code => {
+            assert!(code == Some(2) && output.stdout.is_empty(), "{stderr}");
+            assert!(stderr.contains("amx-bf16 is not available"), "{stderr}");
+            skipped("amx-bf16", &stderr);
+        }
+    }
+}
+
+#[test]
+fn a_quantised_model_is_compared_on_tiers_that_the_wish_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples");
+    let quantise = |isa: &str, more: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_gesto"));
+        program.args([
+            "model",
+            "quantize",
+            "--images",
+            samples,
+            "--size",
+            "64x64",
+            "--pictures",
+            "1",
+            "--out",
+        ]);
+        let output =
+            program.arg(folder.path().join("out")).args(more).env("GESTO_ISA", isa).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, told, said) = quantise("-avx512-f32,-avx2-f32,-amx-int8,-avx512-vnni", &[]);
+    assert!(code == Some(0) && told.contains("portable-int8 against portable on these"), "{told} {said}");
+    for (isa, why) in [("portable", "no 8-bit tier"), ("portable-int8", "no f32 tier")] {
+        let (code, told, said) = quantise(isa, &[]);
+        assert!(code == Some(0) && !told.contains("against"), "{told} {said}");
+        assert!(
+            told.contains(&format!("not compared with the model before: GESTO_ISA leaves {why}")),
+            "{told}"
+        );
+    }
 }

@@ -128,6 +128,17 @@ fn what_cannot_be_measured_is_refused_before_anything_is_printed() {
     }
     let outcome = run(&["bench", "resize", "--threads", "0"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{outcome:?}");
+    for line in [
+        "bench resize --frames 10 --frame 64x64,0x10",
+        "bench resize --frames 10 --frame 999999x999999",
+        "bench resize --frames 10 --frame 64x64 --size 65536x65536",
+        "bench seed --quick --model no-such.safetensors",
+    ] {
+        let outcome = run(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{line}: {outcome:?}");
+        let said: Vec<_> = outcome.stderr.lines().filter(|line| line.starts_with("gesto: ")).collect();
+        assert_eq!(said.len(), 1, "{line}: {outcome:?}");
+    }
     // One limit and one sentence for all commands.
     for command in ["detect a.png", "live", "bench model", "bench resize", "bench seed", "bench stages"] {
         let mut arguments: Vec<&str> = command.split(' ').collect();
@@ -162,7 +173,7 @@ fn a_tier_that_is_missing_is_named_and_nothing_measured_is_a_failure() {
 fn a_resize_that_is_missing_is_named_and_nothing_measured_is_a_failure() {
     let measure = |ways: &str| {
         let mut command = gesto();
-        command.args(["bench", "resize", "--size", "64x64", "--frame", "64x64", "--threads", "1"]);
+        command.args(["bench", "resize", "--size", "64x64", "--frame", "64x64,96x64", "--threads", "1"]);
         command.args(["--frames", "10", "--json", "-", "--resize", ways]);
         command.env("VK_DRIVER_FILES", "/there/is/no/driver.json");
         command.env("VK_ICD_FILENAMES", "/there/is/no/driver.json");
@@ -170,9 +181,11 @@ fn a_resize_that_is_missing_is_named_and_nothing_measured_is_a_failure() {
     };
     let alone = measure("gpu-nearest");
     assert_eq!((alone.code, alone.stdout.as_str()), (Some(2), ""), "{alone:?}");
-    assert!(alone.stderr.contains("gesto: nothing was measured: gpu-nearest skipped: "), "{alone:?}");
+    let said: Vec<_> = alone.stderr.lines().filter(|line| line.contains("gpu-nearest skipped: ")).collect();
+    assert!(said.len() == 1 && said[0].starts_with("gesto: nothing was measured: gpu-nearest"), "{alone:?}");
     let beside = measure("gpu-nearest,cpu-nearest");
     assert_eq!(beside.code, Some(0), "{beside:?}");
     assert!(beside.stderr.starts_with("gpu-nearest skipped: "), "{beside:?}");
+    assert_eq!(beside.stderr.matches("skipped").count(), 1, "{beside:?}");
     assert_eq!(beside.lines()[0]["resize"], "cpu-nearest");
 }

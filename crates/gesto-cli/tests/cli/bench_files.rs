@@ -86,6 +86,88 @@ fn what_cannot_be_written_is_refused_before_anything_is_measured() {
     assert_eq!(fs::read(at("own.json")).unwrap(), fs::read(&people).unwrap());
 }
 
+/// Every file that a command reads, named for one that it writes.
+#[test]
+fn no_command_destroys_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let data = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/coco").join(name);
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/multi-n.safetensors");
+    fs::copy(model, at("m.st")).unwrap();
+    fs::write(at("lib.so"), "a library").unwrap();
+    for (name, of) in [("h.json", "hands.json"), ("p.json", "people.json")] {
+        fs::copy(data(of), at(name)).unwrap();
+    }
+    fs::create_dir(at("report")).unwrap();
+    fs::copy(data("people-results.json"), at("report/people-results.json")).unwrap();
+    let truth: Value = json(Path::new(&at("p.json")));
+    let picture = truth["images"][0]["file_name"].as_str().unwrap();
+    fs::create_dir(at("pictures")).unwrap();
+    fs::copy(sample("astronaut.png"), folder.path().join("pictures").join(picture)).unwrap();
+    fs::copy(sample("astronaut.png"), at("pictures/a.png")).unwrap();
+    let picture = format!("pictures/{picture}");
+    let contents = || -> Vec<_> {
+        let files =
+            ["m.st", "lib.so", "h.json", "p.json", "report/people-results.json", "pictures/a.png", &picture];
+        files.iter().map(|name| fs::read(at(name)).unwrap()).collect()
+    };
+    let before = contents();
+    for line in [
+        "model export --model m.st --onnx m.st",
+        "model export --model m.st --onnx ./m.st",
+        "model quantize --images pictures --hands h.json --out h.json",
+        "model quantize --images pictures --people p.json --out p.json",
+        "model quantize --images pictures --out pictures/a.png",
+        "model quantize --images pictures --pictures 1 --out PICTURE",
+        "bench model --model m.st --json m.st",
+        "bench stages --model m.st --json m.st",
+        "bench stages --ort-library lib.so --json lib.so",
+        "bench seed --model m.st --json m.st",
+        "bench seed --model m.st --chart m.st",
+        "bench seed --ort-library lib.so --json lib.so",
+        "eval --people p.json --images pictures --json p.json",
+        "eval --people p.json --images pictures --json PICTURE",
+        "eval --people p.json --images pictures --model m.st --json m.st",
+        "eval --people p.json --images pictures --ort-library lib.so --json lib.so",
+        "eval --people p.json --results report/people-results.json --report report",
+        "detect pictures/a.png --model m.st --json m.st",
+        "detect pictures/a.png --ort-library lib.so --csv lib.so",
+        "detect pictures/a.png --coco h.json --coco-images h.json",
+    ] {
+        let line = line.replace("PICTURE", &picture);
+        let out = finish(gesto().current_dir(folder.path()).args(line.split(' ')), b"");
+        assert_eq!((out.code, out.stdout.as_str()), (Some(2), ""), "{line}: {out:?}");
+        assert!(
+            out.stderr.lines().count() == 1 && out.stderr.contains("would destroy it"),
+            "{line}: {out:?}"
+        );
+    }
+    assert!(contents() == before);
+    // A model may be replaced by its own copy with scales.
+    let line = "model quantize --images pictures --pictures 1 --size 64x64 --model m.st --out m.st";
+    let out = finish(gesto().current_dir(folder.path()).args(line.split(' ')), b"");
+    assert_eq!(out.code, Some(0), "{out:?}");
+    assert_ne!(contents()[0], before[0]);
+
+    for line in [
+        "detect pictures/a.png --json f --csv f",
+        "detect pictures/a.png --json f --coco ./f",
+        "detect pictures/a.png --coco f --coco-people f",
+        "detect pictures/a.png --json f.png --save f.png",
+        "detect pictures/a.png --json - --csv -",
+        "eval --people p.json --results report/people-results.json --report new --json new/report.json",
+    ] {
+        fs::create_dir_all(at("new")).unwrap();
+        let out = finish(gesto().current_dir(folder.path()).args(line.split(' ')), b"");
+        assert_eq!((out.code, out.stdout.as_str()), (Some(2), ""), "{line}: {out:?}");
+        assert!(
+            out.stderr.lines().count() == 1 && out.stderr.contains("named for two outputs"),
+            "{line}: {out:?}"
+        );
+    }
+    assert!(!names(folder.path()).contains(&"f".to_owned()));
+}
+
 #[test]
 fn figures_of_before_stay_until_there_are_new_ones() {
     let folder = tempfile::tempdir().unwrap();

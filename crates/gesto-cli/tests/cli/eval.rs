@@ -109,6 +109,8 @@ fn bad_ground_truth_is_one_line_and_code_2() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let images = folder.path().display().to_string();
+    let mut twice = astronaut("a.png");
+    twice["categories"].as_array_mut().unwrap().push(json!({"id": 2, "name": "person"}));
     let mut wrong_size = astronaut("a.png");
     wrong_size["images"][0]["width"] = json!(100);
     fs::copy(sample("astronaut.png"), at("a.png")).unwrap();
@@ -120,6 +122,7 @@ fn bad_ground_truth_is_one_line_and_code_2() {
         ("none.json", json!({"images": [], "categories": [], "annotations": []}).to_string()),
         ("missing.json", astronaut("no-such.png").to_string()),
         ("size.json", wrong_size.to_string()),
+        ("twice.json", twice.to_string()),
         ("good.json", astronaut("a.png").to_string()),
     ] {
         fs::write(at(name), text).unwrap();
@@ -134,6 +137,7 @@ fn bad_ground_truth_is_one_line_and_code_2() {
     for flags in [
         vec!["--people", "good.json", "--images", "IMAGES", "--size", "100x100"],
         vec!["--people", "good.json", "--images", "IMAGES", "--isa", "z80"],
+        vec!["--people", "twice.json", "--images", "IMAGES"],
         vec!["--hands", "good.json", "--images", "IMAGES"],
         vec!["--people", "good.json"],
         vec!["--images", "IMAGES"],
@@ -236,6 +240,59 @@ fn stored_results_refuse_what_says_how_a_network_runs() {
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{flag}: {outcome:?}");
         assert!(outcome.stderr.contains(flag) && outcome.stderr.contains("--results"), "{outcome:?}");
     }
+}
+
+#[test]
+fn kernels_of_the_processor_are_no_choice_beside_it() {
+    let people = data("people.json");
+    let people = people.to_str().unwrap();
+    for unit in ["gpu", "ort:cpu"] {
+        let outcome =
+            run(&["eval", "--people", people, "--images", ".", "--isa", "portable", "--unit", unit]);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{unit}: {outcome:?}");
+        assert!(outcome.stderr.contains("--isa portable names kernels of the processor"), "{outcome:?}");
+    }
+}
+
+#[test]
+fn results_of_unknown_categories_are_told_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let paths = ["hands.json", "hands-results.json", "people.json"].map(data);
+    let [hands, results, people] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let found: Vec<Value> = serde_json::from_str(&fs::read_to_string(results).unwrap()).unwrap();
+    let with = |name: &str, change: &dyn Fn(i64) -> i64| {
+        let mut found = found.clone();
+        for result in &mut found {
+            result["category_id"] = change(result["category_id"].as_i64().unwrap()).into();
+        }
+        fs::write(at(name), serde_json::to_string(&found).unwrap()).unwrap();
+        run(&["eval", "--hands", hands, "--results", &at(name), "--json", "-"])
+    };
+    let first = found[0]["category_id"].as_i64().unwrap();
+    let count = found.iter().filter(|result| result["category_id"] == first).count();
+    assert!(count < found.len());
+    let some = with("some.json", &|id| if id == first { -7 } else { id });
+    let says = format!(
+        "warning: {}: {count} of its {} results do not have a category",
+        at("some.json"),
+        found.len()
+    );
+    assert!(
+        some.code == Some(0) && some.stderr.contains(&says) && some.stderr.contains("they have -7"),
+        "{some:?}"
+    );
+    let none = with("none.json", &|id| id + 1000);
+    assert_eq!((none.code, none.stdout.as_str()), (Some(2), ""), "{none:?}");
+    assert!(none.stderr.contains(&format!("none of its {} results has a category", found.len())), "{none:?}");
+    // Boxes of people alone, by their category in another file.
+    let boxes = json!([{"image_id": 1, "category_id": 20, "score": 0.5, "bbox": [0, 0, 1, 1]}]);
+    let truth: Value = serde_json::from_str(&fs::read_to_string(people).unwrap()).unwrap();
+    let mut boxes = boxes;
+    boxes[0]["image_id"] = truth["images"][0]["id"].clone();
+    fs::write(at("boxes.json"), boxes.to_string()).unwrap();
+    let none = run(&["eval", "--people", people, "--results", &at("boxes.json")]);
+    assert!(none.code == Some(2) && none.stderr.contains("none of its 1 results"), "{none:?}");
 }
 
 #[test]

@@ -61,6 +61,20 @@ fn scales_are_found_told_and_used() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_read_is_told_and_gives_code_1() {
+    let folder = folder();
+    fs::write(folder.path().join("broken.png"), b"\x89PNG\r\n\x1a\n and no more").unwrap();
+    let out = folder.path().join("int8.safetensors");
+    let outcome = quantize(folder.path(), &out, &["--size", "64x64"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(
+        outcome.stdout.contains("from 1 picture\n") && outcome.stderr.contains("broken.png"),
+        "{outcome:?}"
+    );
+    assert!(out.exists());
+}
+
+#[test]
 fn what_cannot_be_quantised_is_one_line_and_code_2() {
     let folder = folder();
     let empty = tempfile::tempdir().unwrap();

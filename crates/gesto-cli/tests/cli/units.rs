@@ -132,4 +132,11 @@ fn a_time_line_adds_up() {
     assert!(line["total_p50_ms"].as_f64().unwrap() > 0.0);
     let missing = run(&["bench", "stages", "--unit", "gpu:no such adapter", "--frames", "3"]);
     assert!(missing.code == Some(2) && missing.stdout.contains("skipped"), "{missing:?}");
+    let nowhere = ["--ort-library", "/there/is/no/libonnxruntime.so"];
+    for more in [&["--json", "-"][..], &[]] {
+        let missing = run(&[&["bench", "stages", "--unit", "ort:cpu"], &nowhere[..], more].concat());
+        assert_refused(&missing, "nothing was measured: ort:cpu: ");
+        // Once, not for each size.
+        assert_eq!(missing.stderr.matches("/there/is/no").count(), 1, "{missing:?}");
+    }
 }

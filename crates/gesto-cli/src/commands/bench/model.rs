@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::layers::{self, Layer};
 use crate::console::{self, Console};
 use crate::json;
+use crate::output;
 use crate::values::{self, Size};
 use crate::weights;
 
@@ -97,6 +98,7 @@ struct Figure {
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    output::refuse_overwriting(json::file(args.json.as_deref()).as_slice(), args.model.as_slice())?;
     let model = weights::load(args.model.as_deref())?;
     let tiers = tiers(&args.isa, console)?;
     let json = args.json.as_deref();

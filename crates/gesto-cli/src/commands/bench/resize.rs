@@ -79,30 +79,35 @@ struct Figure {
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    args.frame.iter().try_for_each(check)?;
     let ways = if args.resize.is_empty() { &Resize::ALL[..] } else { &args.resize };
     let json = args.json.as_deref();
     let mut lines = json::Lines::open(json)?;
     let table = !json::on_stdout(json);
+    // Printed before the first row, so that nothing stands on standard output when nothing can be measured.
+    let mut above = Vec::new();
     if table {
-        console::print(format_args!(
+        above.push(format!(
             "{:15} {:>10} {:>8} {:>7} {:>11} {:>11} {:>9}",
             "resize", "frame", "size", "threads", "median", "p99", "frames/s"
-        ))?;
+        ));
     }
     let (mut measured, mut skipped) = (0, Vec::new());
     // The one that the library takes for itself. To ask for it takes a driver some time.
     let gpu = ways.iter().any(|way| way.needs_gpu()).then(|| unit::adapter(&Adapter::Best)).flatten();
     let mut skip = |resize, why: &dyn Display| {
         let why = format!("{resize} skipped: {why}");
-        console.note(&why);
-        skipped.push(why);
+        // It is the same for every frame.
+        if !skipped.contains(&why) {
+            skipped.push(why);
+        }
     };
     for size in &args.frame {
         let bytes = noise(size.height * size.width * 4);
         let frame = Frame::new(PixelFormat::Bgra8, &bytes, size.width as u32, size.height as u32)?;
         if table {
             let (bytes_read, time) = reading(args, &frame, &bytes);
-            console::print(format_args!(
+            above.push(format!(
                 "{:15} {:>10} {:>8} {:>7} {:>8.1} us {:>14} {:.1} MB, {:.0} GB/s",
                 "(its bytes)",
                 format!("{}x{}", size.height, size.width),
@@ -112,7 +117,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 "",
                 bytes_read as f64 * 1e-6,
                 bytes_read as f64 / time.as_secs_f64() * 1e-9
-            ))?;
+            ));
         }
         for &resize in ways {
             if let Err(why) = resize.check() {
@@ -148,6 +153,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
                 };
                 lines.push(&figure)?;
                 measured += 1;
+                above.drain(..).try_for_each(console::print)?;
                 if table {
                     let on = adapter.map_or(String::new(), |found| format!("  ({found})"));
                     console::print(format_args!(
@@ -165,7 +171,19 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         }
     }
     ensure!(measured > 0, "nothing was measured: {}", skipped.join("; "));
+    skipped.iter().for_each(|why| console.note(why));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Most pixels of a frame to resize from: 16 times 4K.
+const MAX_PIXELS: usize = 16 * 3840 * 2160;
+
+/// Fails for a frame without pixels or with too many.
+fn check(&FrameSize { height, width }: &FrameSize) -> anyhow::Result<()> {
+    let pixels = height.saturating_mul(width);
+    let fits = (1..=MAX_PIXELS).contains(&pixels);
+    ensure!(fits, "--frame {height}x{width}: frames of 1 to {MAX_PIXELS} pixels can be measured");
+    Ok(())
 }
 
 /// Times of every frame, after a tenth as many to warm up.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use gesto::unit::{Adapter, Provider};
 use gesto::{Detections, Detector, ErrorKind, Fit, Isa, Resize, Timing, Unit};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::frame::CameraFrame;
 use super::samples::Samples;
 use crate::console::{self, Console};
 use crate::json;
-use crate::output::{self, OutputFile};
+use crate::output;
 use crate::unit;
 use crate::values::{self, Size};
 use crate::weights;
@@ -101,8 +102,9 @@ const STAGES: [&str; 5] = ["resize", "model", "decode", "nms", "rest"];
 const LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
+    let read: Vec<_> = args.model.iter().chain(&args.ort_library).cloned().collect();
+    output::refuse_overwriting(json::file(args.json.as_deref()).as_slice(), &read)?;
     let json = json::Report::open(args.json.as_deref())?;
-    output::refuse_overwriting(json.file().map(OutputFile::path).as_slice(), args.model.as_slice())?;
     let camera = CameraFrame::new()?;
     let chosen = !args.unit.is_empty();
     let units = if chosen {
@@ -129,8 +131,14 @@ pub(crate) fn run(args: &Args, _: &Console) -> anyhow::Result<ExitCode> {
     }
     measured?;
     // Units that were asked for by name and are all missing: nothing was done.
-    let nothing = chosen && lines.iter().all(|line| line.skipped.is_some());
-    Ok(if nothing { ExitCode::from(crate::EXIT_FAILED) } else { ExitCode::SUCCESS })
+    let mut missing: Vec<_> =
+        lines.iter().filter_map(|line| Some(format!("{}: {}", line.unit, line.skipped.as_ref()?))).collect();
+    if chosen && missing.len() == lines.len() {
+        // A unit is missing at every size.
+        missing.dedup();
+        bail!("nothing was measured: {}", missing.join("; "));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn measure(args: &Args, camera: &CameraFrame, chosen: &Unit, size: Size) -> anyhow::Result<Line> {

@@ -97,11 +97,12 @@ fn refuse_overwriting(args: &Args, inputs: &[gesto_media::Result<Input>]) -> any
         // Copies are named after their inputs, with another ending at times: only a folder of their own is safe.
         output::refuse_mixing(target, &read)?;
     }
-    read.extend(args.model.clone());
-    read.extend(args.coco_images.clone());
+    read.extend([&args.model, &args.coco_images, &args.unit.ort_library].into_iter().flatten().cloned());
     let written = [&args.json, &args.csv, &args.coco, &args.coco_people, &args.save].into_iter().flatten();
-    let written = written.map(PathBuf::as_path).filter(|path| *path != Path::new(STDOUT));
-    crate::output::refuse_overwriting(&written.collect::<Vec<_>>(), &read)
+    let mut written: Vec<_> = written.map(PathBuf::as_path).collect();
+    crate::output::ensure_distinct(&written)?;
+    written.retain(|path| *path != Path::new(STDOUT));
+    crate::output::refuse_overwriting(&written, &read)
 }
 
 /// Everything that one run keeps.

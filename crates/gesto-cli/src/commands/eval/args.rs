@@ -85,7 +85,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) unit: UnitArgs,
 
-    /// Instruction set of the kernels [default: the fastest that this machine has]
+    /// Kernel tier of the unit cpu [default: the fastest that this machine has, or what GESTO_ISA says]
     #[arg(long, value_name = "NAME", help_heading = "Network")]
     pub(crate) isa: Option<Isa>,
 

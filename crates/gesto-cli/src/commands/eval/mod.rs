@@ -8,13 +8,14 @@ mod compare;
 mod network;
 mod report;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
-use gesto::HeadInfo;
-use gesto_eval::{Detections, GroundTruth, HandsReport, PeopleReport, Report};
+use anyhow::{Context, bail, ensure};
+use gesto::{HeadInfo, Unit};
+use gesto_eval::{Detections, GroundTruth, HandsReport, Image, PeopleReport, Report};
 use serde::Serialize;
 
 pub(crate) use args::{Args, Task};
@@ -23,8 +24,6 @@ use crate::console::{self, Console, counted};
 use crate::json;
 use crate::output;
 
-/// Some pictures could not be read.
-const EXIT_PARTLY: u8 = 1;
 /// Category of people, where the ground truth has more than one.
 const PERSON: &str = "person";
 
@@ -51,13 +50,17 @@ impl Truth {
     /// Fails when none of its pictures is in the folder.
     pub(crate) fn check_folder(&self, folder: &Path) -> anyhow::Result<()> {
         ensure!(folder.is_dir(), "--images {}: there is no such folder", folder.display());
-        let mut images = [&self.hands, &self.people].into_iter().flatten().flat_map(GroundTruth::images);
         ensure!(
-            images.any(|image| folder.join(&image.file_name).exists()),
+            self.images().any(|image| folder.join(&image.file_name).exists()),
             "--images {}: none of the pictures that the ground truth names is in this folder",
             folder.display()
         );
         Ok(())
+    }
+
+    /// The pictures of both files; many are in both.
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        [&self.hands, &self.people].into_iter().flatten().flat_map(GroundTruth::images)
     }
 
     /// Fails when the network cannot find what it names.
@@ -99,7 +102,7 @@ struct Found {
 
 impl Found {
     /// Takes result files for what the network would have found.
-    fn read(args: &Args, truth: &Truth) -> anyhow::Result<Self> {
+    fn read(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<Self> {
         // Image ids are checked against either ground truth; both describe the same pictures.
         let images = truth.hands.as_ref().or(truth.people.as_ref()).expect("the command line asks for one");
         let (mut hands, mut people) = (Vec::new(), Vec::new());
@@ -112,12 +115,44 @@ impl Found {
                 Some(_) if truth.hands.is_none() && !all.has_keypoints() => (Detections::default(), all),
                 person => all.split_people(person.unwrap_or_default()),
             };
+            for (truth, found) in [(&truth.hands, &without), (&truth.people, &with)] {
+                if let Some(truth) = truth {
+                    check_categories(path, truth, found, console)?;
+                }
+            }
             hands.extend_from_slice(without.as_slice());
             people.extend_from_slice(with.as_slice());
         }
         let (hands, people) = (Detections::new(hands), Detections::new(people));
         Ok(Self { hands, people, settings: None, unreadable: 0 })
     }
+}
+
+/// Results of a category that the ground truth does not have count for nothing: told, and refused where all of them are so.
+fn check_categories(
+    path: &Path,
+    truth: &GroundTruth,
+    found: &Detections,
+    console: &Console,
+) -> anyhow::Result<()> {
+    let known: HashSet<_> = truth.categories().iter().map(|category| category.id).collect();
+    let of_results: Vec<_> = found.as_slice().iter().map(|found| found.category_id).collect();
+    let unknown: Vec<_> = of_results.iter().filter(|id| !known.contains(id)).collect();
+    let Some(first) = unknown.first() else { return Ok(()) };
+    let (path, all) = (path.display(), of_results.len());
+    let range = match truth.categories() {
+        [] => "none".to_owned(),
+        [only] => only.id.to_string(),
+        [first, .., last] => format!("{} to {}", first.id, last.id),
+    };
+    let many = match unknown.len() {
+        count if count == all => format!("{path}: none of its {all} results has"),
+        count => format!("{path}: {count} of its {all} results do not have"),
+    };
+    let text = format!("{many} a category of the ground truth (they have {first}; it has {range})");
+    ensure!(unknown.len() < all, text);
+    console.problem(format!("warning: {text}: they count for nothing"));
+    Ok(())
 }
 
 /// The JSON object: how it was measured, then the figures.
@@ -138,15 +173,16 @@ impl Measured<'_> {
     }
 }
 
-/// The report on one network, not yet written anywhere.
-pub(crate) fn measure(task: Task<'_>, console: &Console) -> anyhow::Result<Report> {
-    Ok(report(&Args::from(task), task.truth, console)?.0)
+/// The report on one network, not yet written anywhere, and how many pictures could not be read.
+pub(crate) fn measure(task: Task<'_>, console: &Console) -> anyhow::Result<(Report, usize)> {
+    let (report, found) = report(&Args::from(task), task.truth, console)?;
+    Ok((report, found.unreadable))
 }
 
 fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Report, Found)> {
     let found = match &args.images {
         Some(folder) => network::run(args, folder, truth, console)?,
-        None => Found::read(args, truth)?,
+        None => Found::read(args, truth, console)?,
     };
     let hands = truth.hands.as_ref().map(|truth| HandsReport::new(truth, &found.hands));
     let people = truth.people.as_ref().map(|truth| PeopleReport::new(truth, &found.people));
@@ -156,9 +192,12 @@ fn report(args: &Args, truth: &Truth, console: &Console) -> anyhow::Result<(Repo
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    if let Some(isa) = args.isa.filter(|_| args.unit.unit != Unit::Cpu) {
+        bail!("--isa {isa} names kernels of the processor, and --unit {} runs others", args.unit.unit);
+    }
     let truth = Truth::read(args.hands.as_deref(), args.people.as_deref())?;
     args.images.as_deref().map(|folder| truth.check_folder(folder)).transpose()?;
-    refuse_overwriting(args)?;
+    refuse_overwriting(args, &truth)?;
     let json = json::Report::open(args.json.as_deref())?;
     args.report.as_deref().map(output::check_folder).transpose()?;
     if let (true, Some(folder)) = (args.compare_resizes, &args.images) {
@@ -181,16 +220,24 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
     if found.unreadable > 0 {
         let count = counted(found.unreadable as u64, "picture", "pictures");
         console.problem(format!("{count} could not be read: what is shown there counts as not found"));
-        return Ok(ExitCode::from(EXIT_PARTLY));
+        return Ok(ExitCode::from(crate::EXIT_PARTLY));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files read must not be those written.
-fn refuse_overwriting(args: &Args) -> anyhow::Result<()> {
-    let read: Vec<_> = args.results.iter().chain(&args.hands).chain(&args.people).cloned().collect();
-    let written: Vec<_> =
-        args.json.as_deref().filter(|_| !json::on_stdout(args.json.as_deref())).into_iter().collect();
+/// The files read must not be those written, and these must not be the same.
+fn refuse_overwriting(args: &Args, truth: &Truth) -> anyhow::Result<()> {
+    let files = args.results.iter().chain(&args.hands).chain(&args.people);
+    let mut read: Vec<_> = files.chain(&args.model).chain(&args.unit.ort_library).cloned().collect();
+    if let Some(folder) = &args.images {
+        read.extend(truth.images().map(|image| folder.join(&image.file_name)));
+    }
+    let mut written: Vec<_> = json::file(args.json.as_deref()).map(Path::to_owned).into_iter().collect();
+    if let Some(folder) = &args.report {
+        written.extend(report::FILES.map(|name| folder.join(name)));
+    }
+    let written: Vec<_> = written.iter().map(PathBuf::as_path).collect();
+    output::ensure_distinct(&written)?;
     output::refuse_overwriting(&written, &read)
 }
 

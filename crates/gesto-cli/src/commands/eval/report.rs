@@ -9,6 +9,22 @@ use serde::Serialize;
 use super::{Found, Measured};
 use crate::output::{self, OutputFile};
 
+/// Every file that a report may have.
+pub(super) const FILES: [&str; 12] = [
+    "report.md",
+    "report.json",
+    "hands-precision-recall.svg",
+    "hands-precision-recall.png",
+    "hands-confusion.svg",
+    "hands-confusion.png",
+    "hands-results.json",
+    "people-precision-recall.svg",
+    "people-precision-recall.png",
+    "keypoints-precision-recall.svg",
+    "keypoints-precision-recall.png",
+    "people-results.json",
+];
+
 /// An entry of a COCO result file, for pycocotools and other readers.
 #[derive(Serialize)]
 struct Entry {
@@ -53,6 +69,7 @@ pub(super) fn write(folder: &Path, measured: &Measured<'_>, found: &Found) -> an
 
 /// Writes a file of the folder, whole or not at all.
 fn put(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    debug_assert!(path.file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)), "{path:?}");
     OutputFile::check(path)?.write(content.as_ref())
 }
 

@@ -9,7 +9,7 @@ use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 use crate::commands::detect::FitArg;
 use crate::console::{self, Console};
-use crate::output::OutputFile;
+use crate::output::{self, OutputFile};
 use crate::values::{FrameSize, STDOUT, Size};
 use crate::weights;
 
@@ -64,6 +64,9 @@ enum ResizeArg {
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    if args.onnx.as_os_str() != STDOUT {
+        output::refuse_overwriting(&[&args.onnx], args.model.as_slice())?;
+    }
     let model = weights::load(args.model.as_deref())?;
     let resize = args.resize.zip(args.source).map(|(method, source)| Resize {
         source_height: source.height,

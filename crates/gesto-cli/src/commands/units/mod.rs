@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gesto_engine::isa::Wish;
 use serde::Serialize;
 
 use crate::console;
@@ -65,8 +64,6 @@ pub(crate) fn inventory(ort_library: Option<&Path>) -> Vec<Entry> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    // A variable that means nothing would leave no tier in use.
-    Wish::from_env()?;
     let entries = inventory(args.ort_library.as_deref());
     let mut out = console::stdout();
     if args.json {

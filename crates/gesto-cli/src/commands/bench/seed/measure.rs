@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gesto::postprocess::nms::Nms;
 use gesto::unit::{Adapter, Provider};
 use gesto::{Detections, Detector, DetectorBuilder, ErrorKind, Fit, Isa, Model, Resize, Timing, Unit};
-use gesto_engine::isa::{Detected, Wish};
+use gesto_engine::isa::{Detected, Token, Wish};
 use gesto_engine::resample::layers::{Blocks, Layers, ResizeModel};
 use gesto_engine::{Network, Options};
 
@@ -34,6 +34,8 @@ pub(super) struct Bench {
     pub(super) software_gpu: bool,
     pub(super) adapter: Adapter,
     pub(super) ort_library: Option<std::path::PathBuf>,
+    /// What GESTO_ISA leaves of the kernel tiers.
+    pub(super) wish: Wish,
 }
 
 /// What came out.
@@ -109,17 +111,13 @@ impl Bench {
 
     /// The unit that stands for a place here, and the kernel tier on the processor; else the place's name and the reason.
     fn unit(&self, place: Place) -> Result<(Unit, Option<Isa>), (String, String)> {
-        let detected = Detected::get();
-        let has = |isa: &Isa| detected.missing(*isa).is_none() && !detected.is_emulated(*isa);
+        let tier = |found: Result<Isa, String>| match found {
+            Ok(isa) => Ok((Unit::Cpu, Some(isa))),
+            Err(why) => Err((Unit::Cpu.to_string(), why)),
+        };
         match place {
-            Place::Cpu => {
-                let best = Wish::from_env().and_then(|wish| detected.best(&wish));
-                Ok((Unit::Cpu, best.ok().map(|token| token.isa())))
-            }
-            Place::Vectors => {
-                let best = "-amx-bf16".parse().and_then(|wish| detected.best(&wish));
-                Ok((Unit::Cpu, best.ok().map(|token| token.isa())))
-            }
+            Place::Cpu => tier(best(&self.wish)),
+            Place::Vectors => tier(vectors(&self.wish)),
             Place::Gpu => {
                 let unit = Unit::Gpu(self.adapter.clone());
                 match unit::software_adapter(&self.adapter, self.software_gpu) {
@@ -128,13 +126,13 @@ impl Bench {
                 }
             }
             Place::Npu => {
-                if let Some(isa) = Isa::ALL.into_iter().filter(|isa| is_matrix_unit(*isa)).find(has) {
-                    return Ok((Unit::Cpu, Some(isa)));
-                }
+                let no_matrix_unit = match matrix_unit(&self.wish) {
+                    Ok(isa) => return Ok((Unit::Cpu, Some(isa))),
+                    Err(why) => why,
+                };
                 let check = |provider| unit::check_provider(provider, self.ort_library.as_deref());
                 npu(check).map(|provider| (Unit::Ort(provider), None)).map_err(|why| {
-                    let matrix = detected.missing(Isa::AmxBf16).unwrap_or("played by software");
-                    ("npu".to_owned(), format!("no matrix unit ({matrix}), and {why}"))
+                    ("npu".to_owned(), format!("no matrix unit ({no_matrix_unit}), and {why}"))
                 })
             }
         }
@@ -201,6 +199,29 @@ impl Bench {
     }
 }
 
+/// The best tier that the wish leaves.
+fn best(wish: &Wish) -> Result<Isa, String> {
+    Detected::get().best(wish).map(Token::isa).map_err(|why| why.to_string())
+}
+
+/// The best tier of the vector units, or why there is none.
+fn vectors(wish: &Wish) -> Result<Isa, String> {
+    match best(&wish.clone().without(Isa::AmxBf16)) {
+        Ok(isa) if !is_matrix_unit(isa) => Ok(isa),
+        _ => Err("GESTO_ISA leaves no tier of the vector units".to_owned()),
+    }
+}
+
+/// The tier of the matrix unit, or why there is none. It comes first wherever it is there.
+fn matrix_unit(wish: &Wish) -> Result<Isa, &'static str> {
+    let detected = Detected::get();
+    match best(wish) {
+        Ok(isa) if is_matrix_unit(isa) && !detected.is_emulated(isa) => Ok(isa),
+        _ if detected.is_emulated(Isa::AmxBf16) => Err("played by software"),
+        _ => Err(detected.missing(Isa::AmxBf16).unwrap_or("GESTO_ISA leaves it out")),
+    }
+}
+
 /// The provider that hands a network to an NPU, or why there is none.
 fn npu(check: impl Fn(Provider) -> Result<(), String>) -> Result<Provider, String> {
     let made_for_it = [Provider::CoreMl, Provider::Qnn];
@@ -235,6 +256,20 @@ fn of(part: Part, timing: &Timing) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiers_keep_to_the_wish() {
+        let wish = |text: &str| text.parse::<Wish>().unwrap();
+        assert_eq!(vectors(&wish("portable")), Ok(Isa::Portable));
+        assert_eq!(vectors(&wish("-avx512-f32,-avx512-bf16,-avx2-f32")), Ok(Isa::Portable));
+        let every = "-amx-bf16,-avx512-f32,-avx512-bf16,-avx2-f32,-portable";
+        for none in ["amx-bf16", "amx-int8", every] {
+            assert!(vectors(&wish(none)).unwrap_err().contains("GESTO_ISA"), "{none}");
+        }
+        for without in ["portable", "-amx-bf16"] {
+            assert!(matrix_unit(&wish(without)).is_err(), "{without}");
+        }
+    }
 
     #[test]
     fn only_a_provider_made_for_npus_counts_as_one() {

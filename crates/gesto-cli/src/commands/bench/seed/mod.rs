@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gesto::unit::Adapter;
+use gesto_engine::isa::{Detected, Wish};
 use serde::Serialize;
 
 use super::frame::CameraFrame;
@@ -135,12 +136,15 @@ struct Report<'a> {
 const LIMIT: f64 = 3.0;
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let written: Vec<_> = json::file(args.json.as_deref()).into_iter().chain(args.chart.as_deref()).collect();
+    output::ensure_distinct(&written)?;
+    let read: Vec<_> = args.model.iter().chain(&args.ort_library).cloned().collect();
+    output::refuse_overwriting(&written, &read)?;
     let json = json::Report::open(args.json.as_deref())?;
     let chart = args.chart.as_deref().map(Chart::open).transpose()?;
-    let files = [json.file(), chart.as_ref().map(|chart| &chart.file)];
-    output::ensure_distinct(&files)?;
-    let paths: Vec<_> = files.into_iter().flatten().map(OutputFile::path).collect();
-    output::refuse_overwriting(&paths, args.model.as_slice())?;
+    let wish = Wish::from_env()?;
+    // A tier that is forced and missing is an error, as for every command.
+    Detected::get().best(&wish)?;
     let adapter = adapter(args.gpu.as_deref());
     let machine = Machine::new(&adapter);
     let bench = Bench {
@@ -153,6 +157,7 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         software_gpu: args.software_gpu,
         adapter,
         ort_library: args.ort_library.clone(),
+        wish,
     };
     interrupt::install()?;
     let mut rows = Vec::new();
@@ -180,9 +185,8 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
 /// Runs the experiments that are asked for, until Ctrl-C, and prints each.
 fn measure(args: &Args, bench: &Bench, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     let table = !json::on_stdout(args.json.as_deref());
-    if table {
-        console::print(head())?;
-    }
+    // Printed before the first row, so that nothing stands on standard output when nothing can be measured.
+    let mut head = table.then(head);
     for experiment in experiments() {
         if interrupt::requested() {
             break;
@@ -191,6 +195,7 @@ fn measure(args: &Args, bench: &Bench, rows: &mut Vec<Row>) -> anyhow::Result<()
             continue;
         }
         rows.push(Row::new(&experiment, bench.run(&experiment)?));
+        head.take().map(console::print).transpose()?;
         if table {
             rows.last().map(|row| console::print(line(row))).transpose()?;
         }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use gesto::preprocess::Preprocessor;
 use gesto::{HeadInfo, Isa, Model, Resize};
 use gesto_engine::Calibration;
-use gesto_engine::isa::Detected;
+use gesto_engine::isa::{Detected, Wish};
 use gesto_engine::model::ActivationScales;
 use gesto_eval::Report;
 use gesto_media::source::{self, Input};
@@ -23,7 +23,7 @@ use gesto_media::{Limits, Picture};
 use crate::commands::detect::FitArg;
 use crate::commands::eval;
 use crate::console::{self, Console, Failures, counted};
-use crate::output::OutputFile;
+use crate::output::{self, OutputFile};
 use crate::values::Size;
 use crate::weights;
 
@@ -31,7 +31,8 @@ use crate::weights;
 ///
 /// Writes a copy of the model with the scales in it. That copy runs everywhere as before; with `--isa amx-int8` or
 /// `avx512-vnni` (or GESTO_ISA) it runs on the 8-bit kernels. Prints how the detections change on the same pictures, and
-/// average precision before and after when annotations are given.
+/// average precision before and after when annotations are given; where GESTO_ISA leaves no tier for one of the two, it
+/// says so instead. Exit code: 0 all done; 1 some pictures could not be read and were left out; 2 nothing done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder of pictures like those that the model will see
@@ -68,11 +69,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
+    let pictures = pictures(args)?;
+    refuse_overwriting(args, &pictures)?;
+    let tiers = Tiers::new(&Wish::from_env()?);
     let model = weights::load(args.model.as_deref())?;
-    let inputs = chosen(args)?;
+    let inputs = chosen(args, &pictures);
     let truth = truth(args, &model)?;
+    if let (Err(why), true) = (&tiers, truth.is_some()) {
+        bail!("average precision before and after cannot be measured: {why}");
+    }
     let out = OutputFile::check(&args.out)?;
     let (scales, pictures) = calibrate(args, &model, &inputs, console)?;
+    let mut unreadable = inputs.len() - pictures.len();
     let file = model.to_bytes_with_scales(&scales)?;
     out.write(&file)?;
     let quantised = Model::from_bytes(file)?;
@@ -85,13 +93,20 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
         counted(scales.len() as u64, "map", "maps"),
         counted(pictures.len() as u64, "picture", "pictures")
     )?;
-    let (exact, int8) = (exact_tier(), int8_tier());
+    let Tiers { exact, int8 } = match tiers {
+        Ok(tiers) => tiers,
+        Err(why) => {
+            writeln!(out, "\nnot compared with the model before: {why}")?;
+            return Ok(code(unreadable));
+        }
+    };
     let setup = loss::Setup { size: args.size, fit: args.fit.into() };
     let loss = loss::measure((model, exact), (quantised, int8), &setup, &pictures)?;
     write!(out, "\n{int8} against {exact} on these pictures\n{loss}")?;
     if let Some(truth) = &truth {
-        let before = evaluate(args, truth, args.model.as_deref(), exact, console)?;
-        let after = evaluate(args, truth, Some(&args.out), int8, console)?;
+        let (before, _) = evaluate(args, truth, args.model.as_deref(), exact, console)?;
+        let (after, missed) = evaluate(args, truth, Some(&args.out), int8, console)?;
+        unreadable += missed;
         write!(out, "\n{:26} {:>12} {:>12}\n", "average precision", exact.name(), int8.name())?;
         for (name, figure) in FIGURES {
             if let (Some(before), Some(after)) = (figure(&before), figure(&after)) {
@@ -99,7 +114,22 @@ pub(crate) fn run(args: &Args, console: &Console) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code(unreadable))
+}
+
+/// The exit code when so many pictures could not be read.
+fn code(unreadable: usize) -> ExitCode {
+    if unreadable > 0 { ExitCode::from(crate::EXIT_PARTLY) } else { ExitCode::SUCCESS }
+}
+
+/// What is read must not be what is written; a model may be replaced by its own copy with scales.
+fn refuse_overwriting(args: &Args, pictures: &[Input]) -> anyhow::Result<()> {
+    let pictures = pictures.iter().filter_map(|input| match input {
+        Input::File(path) => Some(path),
+        _ => None,
+    });
+    let read: Vec<_> = pictures.chain(&args.hands).chain(&args.people).cloned().collect();
+    output::refuse_overwriting(&[&args.out], &read)
 }
 
 /// The annotations, if any, which suit the pictures and the model: better told before the long work than after it.
@@ -126,25 +156,41 @@ const FIGURES: [Figure; 6] = [
     ("keypoints, OKS 0.50-0.95", |r| r.keypoints.as_ref()?.ap),
 ];
 
-/// The fastest f32 tier here.
-fn exact_tier() -> Isa {
-    let has = |isa: &Isa| Detected::get().missing(*isa).is_none();
-    [Isa::Avx512F32, Isa::Avx2F32].into_iter().find(has).unwrap_or(Isa::Portable)
+/// What the two models are compared on: the fastest f32 tier here, and the fastest 8-bit one, which all give the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tiers {
+    exact: Isa,
+    int8: Isa,
 }
 
-/// The fastest 8-bit tier here. All give the same bytes.
-fn int8_tier() -> Isa {
-    let has = |isa: &Isa| Detected::get().missing(*isa).is_none() && !Detected::get().is_emulated(*isa);
-    [Isa::AmxInt8, Isa::Avx512Vnni].into_iter().find(has).unwrap_or(Isa::PortableInt8)
+impl Tiers {
+    /// Those that the wish leaves, or why there are none.
+    fn new(wish: &Wish) -> Result<Self, String> {
+        let detected = Detected::get();
+        let fits =
+            |isa: &Isa| wish.allows(*isa) && detected.missing(*isa).is_none() && !detected.is_emulated(*isa);
+        let first = |tiers: [Isa; 3], kind: &str| {
+            let found = tiers.into_iter().find(fits);
+            found.ok_or_else(|| format!("GESTO_ISA leaves no {kind} tier of this machine"))
+        };
+        Ok(Self {
+            exact: first([Isa::Avx512F32, Isa::Avx2F32, Isa::Portable], "f32")?,
+            int8: first([Isa::AmxInt8, Isa::Avx512Vnni, Isa::PortableInt8], "8-bit")?,
+        })
+    }
 }
 
-/// Pictures of the folder, not yet read: each is read when its turn comes, so that memory holds a few at a time.
-fn chosen(args: &Args) -> anyhow::Result<Vec<Input>> {
+/// The folder's pictures, not yet read.
+fn pictures(args: &Args) -> anyhow::Result<Vec<Input>> {
     ensure!(args.images.is_dir(), "`{}` is not a folder", args.images.display());
     let inputs = source::expand(&[args.images.to_string_lossy()], false);
-    let inputs = inputs.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let most = (args.pictures as usize).min(inputs.len());
-    Ok((0..most).map(|i| inputs[i * inputs.len() / most].clone()).collect())
+    Ok(inputs.into_iter().collect::<Result<Vec<_>, _>>()?)
+}
+
+/// As many as are asked for. Each is read when its turn comes, so that memory holds a few at a time.
+fn chosen(args: &Args, pictures: &[Input]) -> Vec<Input> {
+    let most = (args.pictures as usize).min(pictures.len());
+    (0..most).map(|i| pictures[i * pictures.len() / most].clone()).collect()
 }
 
 fn read(input: &Input) -> anyhow::Result<Picture> {
@@ -204,13 +250,28 @@ fn calibrate<'a>(
     Ok((all.scales(), readable.into_iter().map(|number| &inputs[number]).collect()))
 }
 
+/// The figures, and how many pictures could not be read.
 fn evaluate(
     args: &Args,
     truth: &eval::Truth,
     model: Option<&Path>,
     isa: Isa,
     console: &Console,
-) -> anyhow::Result<Report> {
+) -> anyhow::Result<(Report, usize)> {
     let task = eval::Task { images: &args.images, truth, model, size: args.size, fit: args.fit, isa };
     eval::measure(task, console)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_keep_to_the_wish() {
+        let tiers = |text: &str| Tiers::new(&text.parse().unwrap());
+        let plain = tiers("-avx512-f32,-avx2-f32,-amx-int8,-avx512-vnni").unwrap();
+        assert_eq!(plain, Tiers { exact: Isa::Portable, int8: Isa::PortableInt8 });
+        assert!(tiers("portable").unwrap_err().contains("no 8-bit tier"));
+        assert!(tiers("portable-int8").unwrap_err().contains("no f32 tier"));
+    }
 }
