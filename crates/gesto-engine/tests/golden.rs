@@ -315,3 +315,36 @@ fn finds_what_f32_finds(golden: &Golden, isa: Isa, model: &Model, overlap: f32) 
         }
     }
 }
+
+/// Twice the channels: other planes, blocks and shares of every step.
+#[test]
+fn the_larger_weights_agree_on_every_tier() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/multi-s.safetensors");
+    let model = Model::from_bytes(fs::read(path).unwrap()).unwrap();
+    let mut compared = 0;
+    for golden in Golden::all().into_iter().step_by(3) {
+        let mut plain = network(Isa::Portable, &golden, &model);
+        let heads = plain.heads().to_vec();
+        let plain = plain.run(&[0.4, 0.4]);
+        let mut check = |isa, least_overlap: f32, least_score: f32| {
+            let mut tier = network(isa, &golden, &model);
+            let tier = tier.run(&[least_score, least_score]);
+            for (h, head) in heads.iter().enumerate() {
+                let (want, got) = (plain.head(h), tier.head(h));
+                for candidate in want.candidates() {
+                    let row = Row::of(&want, candidate, head);
+                    let best = got.candidates().iter().filter(|other| other.class == candidate.class);
+                    let best = best
+                        .map(|other| intersection_over_union(row.boxed, Row::of(&got, other, head).boxed))
+                        .fold(0.0, f32::max);
+                    let what = format!("{} {isa} {} {candidate:?}", golden.name, head.name);
+                    assert!(best >= least_overlap, "{what}: overlap {best}");
+                    compared += 1;
+                }
+            }
+        };
+        on_tiers(false, |isa| check(isa, 0.999, 0.399));
+        on_tiers(true, |isa| check(isa, 0.9, 0.25));
+    }
+    assert!(compared > 20, "{compared} candidates");
+}

@@ -14,6 +14,7 @@ use gesto_engine::reference::{self, Map};
 use gesto_onnx::{Fit, Method, Options, Precision, Resize, export};
 
 const SHIPPED: &[u8] = include_bytes!("../../../models/multi-n.safetensors");
+const LARGER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/multi-s.safetensors");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/check_onnx.py");
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../gesto-engine/tests/golden");
 const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/starter");
@@ -116,15 +117,18 @@ fn decode(head: &Head, maps: &[Map]) -> Vec<f32> {
 
 #[test]
 fn onnx_runtime_agrees_with_the_reference() {
-    let model = shipped();
-    for (name, height, width, precision) in
-        [("peace-320x224", 320, 224, Precision::F16), ("two-people-256x128", 256, 128, Precision::F32)]
-    {
-        let folder = folder(name);
+    let models = [("n", shipped()), ("s", Model::from_bytes(fs::read(LARGER).unwrap()).unwrap())];
+    let (n, s) = (&models[0], &models[1]);
+    for ((size, model), name, height, width, precision) in [
+        (n, "peace-320x224", 320, 224, Precision::F16),
+        (n, "two-people-256x128", 256, 128, Precision::F32),
+        (s, "two-people-256x128", 256, 128, Precision::F16),
+    ] {
+        let folder = folder(&format!("{size}-{name}"));
         let file = folder.join("gesto.onnx");
-        fs::write(&file, export(&model, &Options { precision, ..Options::new(height, width) }).unwrap())
+        fs::write(&file, export(model, &Options { precision, ..Options::new(height, width) }).unwrap())
             .unwrap();
-        write_case(&folder, &model, &picture(name), height, width);
+        write_case(&folder, model, &picture(name), height, width);
         check("onnx_runtime_agrees_with_the_reference", "reference", &[&file, &folder]);
     }
 }
