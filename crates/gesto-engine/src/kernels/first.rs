@@ -10,7 +10,7 @@ use super::frame::Member;
 use super::resample::{self, Cells, Output, Tier};
 use super::team::Barrier;
 use super::turns::{Turn, Turns, take};
-use super::{input, layers};
+use super::{Along, input, layers};
 use crate::plan::{Plan, Share, Step, Tile};
 
 /// Output rows convolved at a time: the input rows of so many fit the second-level cache beside the weights.
@@ -114,7 +114,8 @@ pub(super) fn run(member: &Member<'_>, input: Input<'_>, turns: &Turns, barrier:
         // SAFETY: step, arena and weights are the plan's, and the tiles are the step's; others write other tiles; the rows
         // that these read are filled.
         unsafe {
-            plan.kernels.conv(step, member.arena, plan.weights.bytes(), &step.tiles, share);
+            let along = Along { unit: &member.unit, ahead: &[] };
+            plan.kernels.conv(step, member.arena, plan.weights.bytes(), &step.tiles, share, &along);
         }
     });
     1

@@ -11,6 +11,7 @@ use super::memory::{Arena, SharedArena};
 use super::select::Selection;
 use super::team::{Barrier, Team};
 use super::turns::Turns;
+use super::{Along, Unit};
 use crate::plan::ahead::Schedule;
 use crate::plan::winograd::Winograd;
 use crate::plan::{ConvStep, Plan, Step, Tile};
@@ -83,13 +84,13 @@ pub(crate) fn run(plan: &Plan, arena: &mut Arena, team: &mut Team, shared: &Shar
         let start = Instant::now();
         // SAFETY: all members come, each with an index of its own.
         team.run(|index, barrier| unsafe {
-            first::run_layers(&Member { plan, arena, index, size }, job, barrier);
+            first::run_layers(&Member::new(plan, arena, index, size), job, barrier);
         });
         taken.store(start.elapsed().as_nanos() as u64, Relaxed);
     }
     let turns = &shared.turns;
     team.run_whoever_comes(|index, barrier| {
-        let member = Member { plan, arena, index, size };
+        let member = Member::new(plan, arena, index, size);
         let done = first::run(&member, input, turns, barrier);
         let mut ahead = shared.ahead[index].steps();
         for (number, (stage, turn)) in plan.dense.iter().zip(&turns.dense).enumerate() {
@@ -125,7 +126,7 @@ pub(crate) fn select(plan: &Plan, arena: &mut Arena, team: &mut Team, shared: &S
     shared.reset(plan, arena, team);
     let (size, arena) = (team.size(), arena.shared());
     team.run_whoever_comes(|index, barrier| {
-        Member { plan, arena, index, size }.select(shared, barrier);
+        Member::new(plan, arena, index, size).select(shared, barrier);
     });
 }
 
@@ -140,7 +141,7 @@ pub(crate) fn profile(
     let (size, arena) = (team.size(), arena.shared());
     let mut time = |at: usize, work: &(dyn Fn(&Member<'_>) + Sync)| {
         let start = Instant::now();
-        team.run(|index, _| work(&Member { plan, arena, index, size }));
+        team.run(|index, _| work(&Member::new(plan, arena, index, size)));
         report(at, start.elapsed());
     };
     let dense = plan.dense.iter().flatten().enumerate();
@@ -162,9 +163,14 @@ pub(super) struct Member<'a> {
     pub(super) arena: SharedArena<'a>,
     pub(super) index: usize,
     pub(super) size: usize,
+    pub(super) unit: Unit,
 }
 
-impl Member<'_> {
+impl<'a> Member<'a> {
+    fn new(plan: &'a Plan, arena: SharedArena<'a>, index: usize, size: usize) -> Self {
+        Self { plan, arena, index, size, unit: Unit::default() }
+    }
+
     /// The candidates of each head. The class maps are complete.
     fn select(&self, shared: &Shared, barrier: &Barrier) {
         let Shared { turns, limits, best, .. } = shared;
@@ -221,7 +227,8 @@ impl Member<'_> {
         // run and end within it; other parts are of other tiles or other chunks, and a stage's steps write other planes.
         unsafe {
             let weights = self.plan.weights.bytes();
-            self.plan.kernels.conv_fetching(step, self.arena, weights, tiles, share, ahead);
+            let along = Along { unit: &self.unit, ahead };
+            self.plan.kernels.conv(step, self.arena, weights, tiles, share, &along);
         }
     }
 }

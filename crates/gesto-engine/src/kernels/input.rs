@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::memory::SharedArena;
-use super::resample::{CHUNK, Cells, Tier, emit, spread};
+use super::resample::{CHUNK, Cells, Tier, emit, pixels, spread};
 use crate::plan::InputPlane;
 use crate::plan::layout::Format;
 
@@ -28,12 +28,15 @@ pub(super) unsafe fn fill(
     let cell = 4 * format.bytes();
     let mut samples = [[0; 4]; CHUNK];
     for y in rows {
-        let row = &rgb[3 * y * grid.width..3 * (y + 1) * grid.width];
-        for (chunk, pixels) in row.as_chunks::<3>().0.chunks(CHUNK).enumerate() {
+        let cells = Cells::Numbers(format);
+        let to = |x: usize| arena.at(plane.place + (y * grid.pitch() + x) * cell);
+        // SAFETY: the row lies inside the plane.
+        let done = unsafe { pixels(tier, cells, &rgb[3 * y * grid.width..], grid.width, to(0)) };
+        let rest = &rgb[3 * (y * grid.width + done)..3 * (y + 1) * grid.width];
+        for (chunk, pixels) in rest.as_chunks::<3>().0.chunks(CHUNK).enumerate() {
             spread(tier, pixels, &mut samples);
-            let to = arena.at(plane.place + (y * grid.pitch() + chunk * CHUNK) * cell);
-            // SAFETY: the row lies inside the plane.
-            unsafe { emit(tier, Cells::Numbers(format), &samples[..pixels.len()], to) };
+            // SAFETY: as above.
+            unsafe { emit(tier, cells, &samples[..pixels.len()], to(done + chunk * CHUNK)) };
         }
     }
 }

@@ -39,12 +39,28 @@ mod vector;
 pub(crate) mod wgpu;
 mod winograd;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use self::amx::Unit;
 pub(crate) use self::int8::Curve;
 use self::memory::SharedArena;
 use crate::isa::{Isa, Token};
 use crate::plan::layout::{Format, Grid, LINE};
 use crate::plan::{Block, ConvStep, PoolStep, Share, Tile, Tiling};
 use std::ops::Range;
+
+/// No matrix unit is known on this architecture.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Debug, Default)]
+pub(crate) struct Unit;
+
+/// What goes along with a convolution on a matrix unit; other kernels ask for none of it.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(crate) struct Along<'a> {
+    pub(crate) unit: &'a Unit,
+    /// Parts of the weights of later steps, to fetch on the way.
+    pub(crate) ahead: &'a [Range<usize>],
+}
 
 /// The kernels of one tier. Holding one is proof that the machine runs them.
 #[derive(Debug, Clone, Copy)]
@@ -131,29 +147,13 @@ impl Kernels {
         weights: &[u8],
         tiles: &[Tile],
         share: Share,
-    ) {
-        // SAFETY: passed on from the caller.
-        unsafe { self.conv_fetching(step, arena, weights, tiles, share, &[]) }
-    }
-
-    /// The same, fetching parts of the weights that later steps read, where the tier gains by that.
-    ///
-    /// # Safety
-    /// As [`conv`](Self::conv).
-    unsafe fn conv_fetching(
-        self,
-        step: &ConvStep,
-        arena: SharedArena<'_>,
-        weights: &[u8],
-        tiles: &[Tile],
-        share: Share,
-        ahead: &[Range<usize>],
+        along: &Along<'_>,
     ) {
         // SAFETY: the token proves the instructions; the rest is passed on from the caller.
         unsafe {
             match self.isa() {
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxBf16 => amx::conv::<amx::ProductsBf16>(step, arena, weights, tiles, share, ahead),
+                Isa::AmxBf16 => amx::conv::<amx::ProductsBf16>(step, arena, weights, tiles, share, along),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Bf16 => avx512::conv_bf16(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
@@ -161,7 +161,7 @@ impl Kernels {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2F32 => avx2::conv(step, arena, weights, tiles, share),
                 #[cfg(target_arch = "x86_64")]
-                Isa::AmxInt8 => amx::conv::<amx::ProductsBytes>(step, arena, weights, tiles, share, ahead),
+                Isa::AmxInt8 => amx::conv::<amx::ProductsBytes>(step, arena, weights, tiles, share, along),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512Vnni => int8::vnni::conv(step, arena, weights, tiles, share),
                 Isa::PortableInt8 => int8::portable::conv(step, arena, weights, tiles, share),

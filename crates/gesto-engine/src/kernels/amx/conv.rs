@@ -9,6 +9,7 @@
 
 use super::TileConfig;
 use super::tile;
+use crate::kernels::Along;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::avx512::{Bf16, CELLS as ROWS, Finish, Numbers, Sums, ending_of, with_ending};
 use crate::kernels::int8::Bytes;
@@ -17,7 +18,6 @@ use crate::plan;
 use crate::plan::layout::{Grid, LINE};
 use crate::plan::{ConvStep, Share, Tile};
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 /// Bytes of a weight tile: 16 pairs or quadruples of channels by 16 output channels.
 const WEIGHT_TILE: usize = 16 * LINE;
@@ -126,14 +126,14 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
     weights: &[u8],
     tiles: &[Tile],
     share: Share,
-    ahead: &[Range<usize>],
+    along: &Along<'_>,
 ) {
     let pairs = share.blocks.len() * share.tiles.len().div_ceil(2);
-    let mut ahead = Ahead::new(weights, ahead, pairs);
+    let mut ahead = Ahead::new(weights, along.ahead, pairs);
     let rows = cells(step.cells.grid, step.row / step.input_cell);
     let config = TileConfig::new(rows as u8, bytes_read::<P>(step) as u8);
     // SAFETY: passed on from the caller: tiles are legal here.
-    unsafe { config.load() };
+    unsafe { along.unit.configure(config) };
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
         let (first, count) = (block.chunks.start, block.chunks.len());
@@ -150,8 +150,6 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
             }
         }
     }
-    // SAFETY: as above. Released tiles make context switches cheap again.
-    unsafe { tile::release() };
 }
 
 /// One block of `C` chunks.

@@ -6,6 +6,8 @@ pub(crate) mod detect;
 #[cfg(feature = "emulate-amx")]
 pub(crate) mod emulate;
 mod tile;
+mod unit;
 
 pub(super) use self::conv::{ProductsBf16, ProductsBytes, cells, conv, multiply_registers};
 use self::tile::TileConfig;
+pub(crate) use self::unit::Unit;

@@ -10,7 +10,7 @@ use super::{Numbers, bytes, on_tier, read, runner, write};
 use crate::isa::{Isa, Token};
 use crate::kernels::memory::Arena;
 use crate::kernels::team::Team;
-use crate::kernels::{Kernels, frame};
+use crate::kernels::{Along, Kernels, Unit, frame};
 use crate::plan::layout::{Format, Plane, PlaneId};
 use crate::plan::task::Task;
 use crate::plan::{self, ConvStep, Plan, Share, Tile, single};
@@ -142,7 +142,10 @@ fn check(case: &Case, token: Token) -> Result<bool, TestCaseError> {
             let share = Share { blocks: 0..conv.blocks.len(), tiles: 0..tiles.len() };
             // SAFETY: step, arena and weights are the plan's; the tiles begin in the run and end within it; this is the
             // only thread.
-            unsafe { kernels.conv(conv, arena.shared(), plan.weights.bytes(), tiles, share) };
+            unsafe {
+                let along = Along { unit: &Unit::default(), ahead: &[] };
+                kernels.conv(conv, arena.shared(), plan.weights.bytes(), tiles, share, &along);
+            };
         }
         _ => run(&plan, &mut arena, threads, &step.rgb),
     }

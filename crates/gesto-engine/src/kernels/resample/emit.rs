@@ -56,6 +56,26 @@ pub(in crate::kernels) fn spread(tier: Tier, pixels: &[[u8; 3]], samples: &mut [
     }
 }
 
+/// Writes the first of `count` pixels of three bytes as cells, as many as the tier has a shorter way for than by
+/// [`spread`] and [`emit`]; gives how many.
+///
+/// # Safety
+/// As many cells as `count` may be written at `to`, and `bytes` hold as many pixels.
+pub(in crate::kernels) unsafe fn pixels(
+    tier: Tier,
+    cells: Cells,
+    bytes: &[u8],
+    count: usize,
+    to: *mut u8,
+) -> usize {
+    match tier {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the tier proves the instructions; the rest is passed on from the caller.
+        Tier::Avx512(_) => unsafe { super::avx512::pixels(cells, bytes, count, to) },
+        _ => 0,
+    }
+}
+
 /// Writes grey cells.
 ///
 /// # Safety

@@ -10,7 +10,6 @@ use crate::picture::{Orientation, PixelFormat, Plane};
 use crate::plan::layout::Format;
 use crate::resample::{Method, Resampler};
 
-/// The tiers of this machine but the plain one; names those it lacks.
 #[test]
 fn pixels_of_three_bytes_are_spread_by_every_tier() {
     let pixels: Vec<[u8; 3]> = (0..70u8).map(|i| [i, 100 + i, 255 - i]).collect();
@@ -25,6 +24,37 @@ fn pixels_of_three_bytes_are_spread_by_every_tier() {
     }
 }
 
+#[test]
+fn pixels_of_three_bytes_become_the_cells_of_their_samples() {
+    // The last byte of the picture is the last one that may be read.
+    let bytes = noise(3 * 150, 5);
+    for cells in [Format::F32, Format::Bf16, Format::U8].map(Cells::Numbers) {
+        for count in 0..=150 {
+            let mut samples = vec![[0; 4]; count];
+            let mut want = vec![9; 150 * cells.bytes()];
+            super::spread(Tier::Plain, bytes.as_chunks().0.get(..count).unwrap(), &mut samples);
+            // SAFETY: there is room for 150 cells.
+            unsafe { emit::plain(cells, &samples, want.as_mut_ptr()) };
+            for token in tiers() {
+                for after in [0, 3 * (150 - count)] {
+                    let mut got = vec![9; 150 * cells.bytes()];
+                    let (bytes, tier) = (&bytes[..3 * count + after], Tier::of(token));
+                    // SAFETY: as above.
+                    let done = unsafe { emit::pixels(tier, cells, bytes, count, got.as_mut_ptr()) };
+                    let (begun, rest) = got.split_at(done * cells.bytes());
+                    assert_eq!(begun, &want[..begun.len()], "{} {cells:?} {count}", token.isa());
+                    assert!(done <= count && rest.iter().all(|&byte| byte == 9), "{} {count}", token.isa());
+                    let short = matches!(cells, Cells::Numbers(Format::Bf16 | Format::U8));
+                    if token.isa() == Isa::Avx512F32 && short && after >= 16 {
+                        assert_eq!(done, count / 16 * 16, "{cells:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The tiers of this machine but the plain one; names those it lacks.
 fn tiers() -> Vec<Token> {
     let detected = Detected::get();
     let wanted = [Isa::Avx2F32, Isa::Avx512F32];
