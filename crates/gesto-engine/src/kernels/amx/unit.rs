@@ -1,6 +1,7 @@
 //! The configuration of the unit's tiles, which stays from step to step.
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 
 use super::tile::{self, TileConfig};
 
@@ -9,6 +10,8 @@ use super::tile::{self, TileConfig};
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
     loaded: Cell<Option<TileConfig>>,
+    /// Tiles are one thread's: neither `Send` nor `Sync`.
+    here: PhantomData<*const ()>,
 }
 
 impl Unit {
@@ -30,8 +33,7 @@ impl Drop for Unit {
     /// Released tiles make context switches cheap again.
     fn drop(&mut self) {
         if self.loaded.get().is_some() {
-            // SAFETY: a configuration was loaded, on this thread: a `Cell` keeps the value from being shared, and nobody sends
-            // a member of a team to another thread in the middle of a frame.
+            // SAFETY: a configuration was loaded, on this thread, which the value never leaves.
             unsafe { tile::release() };
         }
     }
