@@ -105,7 +105,7 @@ def test_a_widened_network_computes_the_same(trained, tmp_path):
     narrow, wide = tmp_path / "n.safetensors", tmp_path / "s.safetensors"
     export(trained, narrow, "a note")
     command = [sys.executable, "-m", "gesto_train.widen", str(narrow), "--out", str(wide)]
-    subprocess.run(command, check=True)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[1])
     with safe_open(str(wide), "pt") as file:
         assert file.metadata()["architecture"] == "yolov8s-multi"
     bigger = load_network(wide)
