@@ -128,8 +128,8 @@ impl GroundTruth {
     /// Reads an annotation file (`images`, `categories`, `annotations`).
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] for anything else; [`ErrorKind::Content`] for an id used twice or not defined, a category's name used twice, a box or
-    /// area that is negative or not finite, and keypoints that are not COCO's 17.
+    /// [`ErrorKind::Format`] for anything else; [`ErrorKind::Content`] for an id used twice or not defined, a name that two
+    /// categories have, a box or area that is negative or not finite, and keypoints that are not COCO's 17.
     pub fn from_json(text: &str) -> Result<Self> {
         let RawTruth { mut images, mut categories, annotations } = serde_json::from_str(text)
             .map_err(|e| Error::new(ErrorKind::Format, format!("not a COCO annotation file: {e}")))?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::memory::SharedArena;
-use super::resample::{CHUNK, Cells, Tier, emit, pixels, spread};
+use super::resample::{CHUNK, Cells, Tier, emit, emit_pixels, spread};
 use crate::plan::InputPlane;
 use crate::plan::layout::Format;
 
@@ -30,8 +30,8 @@ pub(super) unsafe fn fill(
     for y in rows {
         let cells = Cells::Numbers(format);
         let to = |x: usize| arena.at(plane.place + (y * grid.pitch() + x) * cell);
-        // SAFETY: the row lies inside the plane.
-        let done = unsafe { pixels(tier, cells, &rgb[3 * y * grid.width..], grid.width, to(0)) };
+        // SAFETY: the row lies inside the plane, and `rgb` holds the row's pixels from here on.
+        let done = unsafe { emit_pixels(tier, cells, &rgb[3 * y * grid.width..], grid.width, to(0)) };
         let rest = &rgb[3 * (y * grid.width + done)..3 * (y + 1) * grid.width];
         for (chunk, pixels) in rest.as_chunks::<3>().0.chunks(CHUNK).enumerate() {
             spread(tier, pixels, &mut samples);

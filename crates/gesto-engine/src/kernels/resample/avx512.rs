@@ -128,7 +128,7 @@ pub(super) unsafe fn spread(pixels: &[[u8; 3]], samples: &mut [[u8; 4]]) {
 /// # Safety
 /// The processor has AVX-512 F, BW, VL and DQ; `bytes` hold `count` pixels; `count` cells may be written at `to`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-pub(super) unsafe fn pixels(cells: Cells, bytes: &[u8], count: usize, to: *mut u8) -> usize {
+pub(super) unsafe fn emit_pixels(cells: Cells, bytes: &[u8], count: usize, to: *mut u8) -> usize {
     let Cells::Numbers(format @ (Format::Bf16 | Format::U8)) = cells else { return 0 };
     let sixteens = (count / 16).min((bytes.len() + 48).saturating_sub(64) / 48);
     // To each lane of 16 bytes those of four pixels: of bytes, four in a row; of bf16, two and the two that come eight later.

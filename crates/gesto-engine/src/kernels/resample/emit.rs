@@ -61,7 +61,7 @@ pub(in crate::kernels) fn spread(tier: Tier, pixels: &[[u8; 3]], samples: &mut [
 ///
 /// # Safety
 /// As many cells as `count` may be written at `to`, and `bytes` hold as many pixels.
-pub(in crate::kernels) unsafe fn pixels(
+pub(in crate::kernels) unsafe fn emit_pixels(
     tier: Tier,
     cells: Cells,
     bytes: &[u8],
@@ -71,7 +71,7 @@ pub(in crate::kernels) unsafe fn pixels(
     match tier {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the tier proves the instructions; the rest is passed on from the caller.
-        Tier::Avx512(_) => unsafe { super::avx512::pixels(cells, bytes, count, to) },
+        Tier::Avx512(_) => unsafe { super::avx512::emit_pixels(cells, bytes, count, to) },
         _ => 0,
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Mutex;
 use area::{Mean, Scratch};
 pub(crate) use bilinear::Blend;
 pub(crate) use emit::Cells;
-pub(super) use emit::{emit, pixels, spread};
+pub(super) use emit::{emit, emit_pixels, spread};
 pub(crate) use nearest::Pick;
 
 use super::team::Team;

@@ -40,7 +40,7 @@ fn pixels_of_three_bytes_become_the_cells_of_their_samples() {
                     let mut got = vec![9; 150 * cells.bytes()];
                     let (bytes, tier) = (&bytes[..3 * count + after], Tier::of(token));
                     // SAFETY: as above.
-                    let done = unsafe { emit::pixels(tier, cells, bytes, count, got.as_mut_ptr()) };
+                    let done = unsafe { emit::emit_pixels(tier, cells, bytes, count, got.as_mut_ptr()) };
                     let (begun, rest) = got.split_at(done * cells.bytes());
                     assert_eq!(begun, &want[..begun.len()], "{} {cells:?} {count}", token.isa());
                     assert!(done <= count && rest.iter().all(|&byte| byte == 9), "{} {count}", token.isa());
