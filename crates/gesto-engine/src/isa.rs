@@ -292,7 +292,7 @@ fn why_missing(isa: Isa) -> std::result::Result<(), String> {
         }
         Isa::Avx512Vnni => need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma", "avx2"),
         Isa::AmxInt8 => {
-            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "fma", "avx2");
+            need!("avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512vnni", "avx512vbmi", "fma", "avx2");
             kernels::amx::detect::int8()?;
         }
     }

@@ -141,10 +141,12 @@ impl<'a> Builder<'a> {
         let curved = format == Format::U8
             && task.activation == Activation::Silu
             && !task.full_precision
-            && task.residual.is_empty();
+            && (task.residual.is_empty() || task.partial.is_empty());
         // For all of the step's maps or for none, so that it has one kind of ending.
-        let curves: Option<Vec<_>> =
-            if curved { chunks.iter().map(|chunk| Curve::new(chunk.quantization)).collect() } else { None };
+        let curve = |chunk: &Chunk| {
+            Curve::new(chunk.quantization, chunk.residual.map(|_| chunk.residual_quantization))
+        };
+        let curves: Option<Vec<_>> = if curved { chunks.iter().map(curve).collect() } else { None };
         let curves = curves.unwrap_or_default();
         let weight_bytes = chunks.len() * 16 * taps.len() * LINE;
         let input_bytes = task.sources.len() * input.grid.run() * input.cell;

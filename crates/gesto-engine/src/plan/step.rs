@@ -90,7 +90,7 @@ pub(crate) struct ConvStep {
     /// of bytes another such list follows: what a sum is worth.
     pub(crate) bias: usize,
     pub(crate) activation: Activation,
-    /// One a chunk, where what follows the sums is nothing but SiLU to bytes and the maps' ranges allow it.
+    /// One a chunk, where SiLU to bytes follows the sums, perhaps with a residual, and the maps' ranges allow it.
     pub(crate) curves: Vec<Curve>,
     /// Written as f32 in a plan of another format.
     pub(crate) full_precision: bool,

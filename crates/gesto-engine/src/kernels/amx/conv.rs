@@ -12,7 +12,7 @@ use super::tile;
 use crate::kernels::Along;
 use crate::kernels::ahead::Ahead;
 use crate::kernels::avx512::{Bf16, CELLS as ROWS, Finish, Numbers, Sums, ending_of, with_ending};
-use crate::kernels::int8::Bytes;
+use crate::kernels::int8::{ByBytes, Bytes};
 use crate::kernels::memory::SharedArena;
 use crate::plan;
 use crate::plan::layout::{Grid, LINE};
@@ -89,7 +89,7 @@ impl Products for ProductsBf16 {
 pub(in crate::kernels) struct ProductsBytes;
 
 impl Products for ProductsBytes {
-    type Numbers<const C: usize> = Bytes<C>;
+    type Numbers<const C: usize> = Bytes<C, ByBytes>;
     const CHANNELS: usize = LINE;
 
     /// # Safety

@@ -80,7 +80,9 @@ pub(in crate::kernels) fn ending_of(step: &ConvStep, first: usize, count: usize,
         return if step.full_precision && plain { WIDE } else { OTHER };
     }
     let flag = |on: bool, flag: u8| if on { flag } else { 0 };
-    let pair = matches!(chunks, [a, b] if b.output == a.output + bytes && b.cell == a.cell);
+    let next = |b: usize, a: usize| b == a + bytes;
+    let pair = matches!(chunks, [a, b] if next(b.output, a.output) && b.cell == a.cell
+        && a.residual.zip(b.residual).is_none_or(|(a, b)| next(b, a)));
     let narrow = chunks.iter().all(|chunk| chunk.cell == bytes);
     flag(partial, PARTIAL) | flag(residual, RESIDUAL) | flag(pair, PAIR) | flag(narrow && !pair, NARROW)
 }
@@ -124,11 +126,31 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     /// As [`new`](Self::new); the pointers hold what is said of them.
     unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512;
 
-    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory.
+    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory. They are neighbours in a residual, too.
     ///
     /// # Safety
     /// As [`numbers`](Self::numbers), twice; there is room at `to`.
     unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8);
+
+    /// Twice [`two`](Self::two), for formats that gain by it.
+    ///
+    /// # Safety
+    /// As [`two`](Self::two), twice.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn twice<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [[Sources; 2]; 2],
+        to: [*mut u8; 2],
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            self.two::<E>(step, chunks, from[0], to[0]);
+            self.two::<E>(step, chunks, from[1], to[1]);
+        }
+    }
 
     /// From the sums of one chunk to memory, unless it is of f32.
     ///
@@ -175,16 +197,32 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     pub(in crate::kernels) unsafe fn rows(&self, first: usize, mut rows: Range<usize>, sums: *const Sums<C>) {
         // SAFETY: passed on from the caller.
         unsafe {
+            while E & PAIR != 0 && rows.len() >= 2 {
+                let row = rows.start;
+                let from = [self.pair(first, row, sums), self.pair(first, row + 1, sums)];
+                let to = [self.output(first + row, 0), self.output(first + row + 1, 0)];
+                self.numbers.twice::<E>(self.step, [0, C - 1], from, to);
+                rows.start += 2;
+            }
             if E & NARROW != 0 {
                 // Two cells from an even one on fill a line or half of one.
                 if !(first + rows.start).is_multiple_of(2) && !rows.is_empty() {
                     self.row(first, rows.start, sums);
                     rows.start += 1;
                 }
+                while rows.len() >= 4 {
+                    let row = rows.start;
+                    for c in 0..C {
+                        let from = [self.cells(first, row, c, sums), self.cells(first, row + 2, c, sums)];
+                        let to = [self.output(first + row, c), self.output(first + row + 2, c)];
+                        self.numbers.twice::<E>(self.step, [c; 2], from, to);
+                    }
+                    rows.start += 4;
+                }
                 while rows.len() >= 2 {
                     let row = rows.start;
                     for c in 0..C {
-                        let from = [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)];
+                        let from = self.cells(first, row, c, sums);
                         self.numbers.two::<E>(self.step, [c; 2], from, self.output(first + row, c));
                     }
                     rows.start += 2;
@@ -205,7 +243,7 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
         // SAFETY: passed on from the caller.
         unsafe {
             if E & PAIR != 0 {
-                let from = [self.at(first, row, 0, sums), self.at(first, row, C - 1, sums)];
+                let from = self.pair(first, row, sums);
                 return self.numbers.two::<E>(self.step, [0, C - 1], from, self.output(cell, 0));
             }
             for c in 0..C {
@@ -217,6 +255,28 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
                 }
             }
         }
+    }
+
+    /// Both chunks of one cell.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn pair(&self, first: usize, row: usize, sums: *const Sums<C>) -> [Sources; 2] {
+        // SAFETY: passed on from the caller.
+        unsafe { [self.at(first, row, 0, sums), self.at(first, row, C - 1, sums)] }
+    }
+
+    /// One chunk of two cells.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn cells(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> [Sources; 2] {
+        // SAFETY: passed on from the caller.
+        unsafe { [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)] }
     }
 
     /// # Safety

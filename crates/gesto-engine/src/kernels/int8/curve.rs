@@ -10,9 +10,12 @@ use crate::model::Quantization;
 const PIECES: usize = 32;
 /// Parts of a step, as a power of two: twice 255 steps still fit 16 bits.
 const FINEST: i32 = 6;
-/// Largest result whose pieces are short enough, and smallest step that 16-bit arguments tell apart.
-const HIGHEST: f64 = 16.0;
-const NARROWEST: f64 = 0.002;
+/// Smallest argument with a piece: below, SiLU is 0 to a fiftieth of any map's step.
+const LOWEST: f64 = -10.0;
+/// From the largest number of a map to the largest argument, whose SiLU has to be above it.
+const BEYOND: f64 = 0.3;
+/// Largest and smallest step of a map: pieces are short enough, and 16-bit arguments fine enough.
+const STEPS: std::ops::RangeInclusive<f64> = 0.002..=0.25;
 
 /// SiLU in steps of a map: `c0 + c1 f + c2 f^2` in each piece, `f` from -1 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,27 +23,37 @@ const NARROWEST: f64 = 0.002;
 pub(crate) struct Curve {
     /// `c0`, `c1` and `c2` of each piece, by the lowest five bits of its number.
     pub(super) coefficients: [[i16; PIECES]; 3],
-    /// 16-bit steps of the argument for one.
-    pub(super) per_unit: f32,
+    /// The argument in the middle of the pieces, and 16-bit steps of the argument for one.
+    pub(super) middle: f32,
+    pub(in crate::kernels) per_unit: f32,
+    /// What a residual's byte, times 256, adds: a fraction, 1 being 65,536.
+    pub(super) residual: u16,
     /// What [`times`] makes whole steps of the result with.
     pub(super) whole: i16,
 }
 
 impl Curve {
-    /// The curve of a map, unless the map's range is too wide or too narrow for one.
-    pub(crate) fn new(map: Quantization) -> Option<Self> {
-        let (step, zero) = (f64::from(map.scale), f64::from(map.zero));
-        let highest = (255.0 - zero) * step;
-        if highest > HIGHEST || step < NARROWEST {
+    /// The curve of a map, to which another may be added after the activation; `None` if a map's steps are too wide or too
+    /// narrow for one.
+    pub(crate) fn new(map: Quantization, residual: Option<Quantization>) -> Option<Self> {
+        let (step, mut zero) = (f64::from(map.scale), f64::from(map.zero));
+        if !STEPS.contains(&step) {
             return None;
         }
-        // Beyond, SiLU is above all bytes, or close to 0.
-        let reach = if highest <= HIGHEST / 2.0 { HIGHEST / 2.0 } else { HIGHEST };
-        let half = reach / PIECES as f64;
+        let mut highest = (255.0 - zero) * step + BEYOND;
+        let mut per_residual = 0.0;
+        if let Some(residual) = residual {
+            let least = f64::from(residual.zero) * f64::from(residual.scale);
+            per_residual = f64::from(residual.scale) / step;
+            highest += least;
+            zero -= least / step;
+        }
+        let middle = (highest + LOWEST) / 2.0;
+        let half = (highest - LOWEST) / 2.0 / PIECES as f64;
         let pieces: [[f64; 3]; PIECES] = std::array::from_fn(|number| {
-            let middle = (2 * number as i32 + 1 - PIECES as i32) as f64 * half;
+            let centre = LOWEST + (2 * number + 1) as f64 * half;
             let at = |f: f64| {
-                let x = middle + f * half;
+                let x = centre + f * half;
                 x / (1.0 + (-x).exp()) / step
             };
             // Through the three Chebyshev nodes.
@@ -48,28 +61,39 @@ impl Curve {
             let (low, mid, high) = (at(-node), at(0.0), at(node));
             [mid + zero, (high - low) / (2.0 * node), ((high + low) / 2.0 - mid) / (node * node)]
         });
-        // Steps of narrow maps are so small that pieces are steep.
+        // Steps of narrow maps are so small that pieces are steep; slopes must leave room for two of them, and so must what
+        // residuals add.
         let steepest = pieces.iter().flat_map(|piece| &piece[1..]).fold(0.0f64, |most, c| most.max(c.abs()));
-        let below =
-            (f64::from(i16::MAX) / 2.0 / steepest).log2().floor().clamp(0.0, f64::from(FINEST)) as i32;
+        let most = (2.0 * steepest).max(255.0 * per_residual);
+        let below = (f64::from(i16::MAX) / most).log2().floor().clamp(0.0, f64::from(FINEST));
+        let scale = below.exp2();
+        let factor = (per_residual * scale * 256.0).round();
+        if most * scale > f64::from(i16::MAX) || factor > f64::from(u16::MAX) {
+            return None;
+        }
+        // Products with residuals are rounded down, by half a part on average.
+        let down = if residual.is_some() { 0.5 } else { 0.0 };
         let mut coefficients = [[0; PIECES]; 3];
         for (number, piece) in pieces.iter().enumerate() {
             let place = (number + PIECES / 2) % PIECES;
-            for (to, c) in coefficients.iter_mut().zip(piece) {
-                to[place] = (c * f64::from(1 << below)).round().clamp(-32767.0, 32767.0) as i16;
+            for (to, (c, down)) in coefficients.iter_mut().zip(piece.iter().zip([down, 0.0, 0.0])) {
+                to[place] = (c * scale + down).round().clamp(-32767.0, 32767.0) as i16;
             }
         }
-        let per_unit = (32768.0 / reach) as f32;
-        Some(Self { coefficients, per_unit, whole: 1 << (15 - below) })
+        let per_unit = (65536.0 / (highest - LOWEST)) as f32;
+        let whole = 1 << (15 - below as i32);
+        Some(Self { coefficients, middle: middle as f32, per_unit, residual: factor as u16, whole })
     }
 
-    /// The byte for an argument in 16-bit steps.
-    pub(super) fn at(&self, x: i16) -> u8 {
+    /// The byte for an argument in 16-bit steps, and the residual's byte.
+    pub(super) fn at(&self, x: i16, residual: Option<u8>) -> u8 {
         let place = (x >> 11) as usize % PIECES;
         let f = (x << 5) ^ i16::MIN;
         let [c0, c1, c2] = self.coefficients.each_ref().map(|list| list[place]);
-        let slope = times(c2, f).saturating_add(c1);
-        times(times(slope, f).saturating_add(c0), self.whole).clamp(0, 255) as u8
+        let slope = times(c2, f) + c1;
+        let added = residual.map_or(0, |byte| u32::from(byte) * 256 * u32::from(self.residual) >> 16);
+        let parts = times(slope, f).saturating_add(c0).saturating_add(added as i16);
+        times(parts, self.whole).clamp(0, 255) as u8
     }
 }
 
@@ -88,27 +112,65 @@ fn times(a: i16, b: i16) -> i16 {
 mod tests {
     use super::*;
 
+    /// SiLU of an argument in 16-bit steps, in steps of the map.
+    fn exact(curve: &Curve, map: Quantization, x: i16) -> f64 {
+        let number = f64::from(x) / f64::from(curve.per_unit) + f64::from(curve.middle);
+        number / (1.0 + (-number).exp()) / f64::from(map.scale) + f64::from(map.zero)
+    }
+
+    /// Miri takes a second for a few hundred.
+    fn arguments() -> impl Iterator<Item = i16> {
+        (i16::MIN..=i16::MAX).step_by(if cfg!(miri) { 999 } else { 1 })
+    }
+
     #[test]
     fn curves_give_nearly_the_nearest_byte() {
         for (low, high) in
-            [(-0.278, 0.3), (-0.278, 1.0), (-0.278, 5.0), (-0.2, 7.9), (0.0, 8.1), (-0.278, 15.5)]
+            [(-0.278, 0.3), (-0.278, 1.0), (-0.278, 5.0), (-0.2, 7.9), (0.0, 8.1), (-0.278, 15.5), (-0.3, 60.0)]
         {
             let map = Quantization::of_range(low, high);
-            let curve = Curve::new(map).expect("a range for a curve");
-            for x in (i16::MIN..=i16::MAX).step_by(if cfg!(miri) { 999 } else { 1 }) {
-                let number = f64::from(x) / f64::from(curve.per_unit);
-                let exact = number / (1.0 + (-number).exp()) / f64::from(map.scale) + f64::from(map.zero);
-                let off = f64::from(curve.at(x)) - exact.clamp(0.0, 255.0);
+            let curve = Curve::new(map, None).expect("a range for a curve");
+            for x in arguments() {
+                let exact = exact(&curve, map, x);
+                let off = f64::from(curve.at(x, None)) - exact.clamp(0.0, 255.0);
                 // Half a step is what rounding takes.
-                assert!(off.abs() < 0.6, "{low} to {high}: {number} is off by {off} steps");
+                assert!(off.abs() < 0.6, "{low} to {high}: {x} is off by {off} steps");
+            }
+            // What is beyond either end has the byte that the end has.
+            assert_eq!(curve.at(i16::MAX, None), 255);
+            assert!(exact(&curve, map, i16::MIN) - f64::from(map.zero) > -0.25);
+        }
+    }
+
+    #[test]
+    fn residuals_are_added_nearly_to_the_nearest_byte() {
+        for (range, residual) in [
+            ((-0.5, 7.2), (-0.278, 4.0)),
+            ((-0.8, 17.7), (-0.5, 17.0)),
+            ((-0.5, 1.0), (-0.278, 0.9)),
+            ((-0.278, 6.0), (0.0, 9.0)),
+        ] {
+            let (map, of) =
+                (Quantization::of_range(range.0, range.1), Quantization::of_range(residual.0, residual.1));
+            let curve = Curve::new(map, Some(of)).expect("ranges for a curve");
+            for x in arguments().step_by(7) {
+                for byte in [0, 1, of.zero, 77, 200, 255] {
+                    let added = (f64::from(byte) - f64::from(of.zero)) * f64::from(of.scale);
+                    let exact = exact(&curve, map, x) + added / f64::from(map.scale);
+                    let off = f64::from(curve.at(x, Some(byte))) - exact.clamp(0.0, 255.0);
+                    assert!(off.abs() < 0.6, "{range:?} and {residual:?}: {x}, {byte} are off by {off} steps");
+                }
             }
         }
     }
 
     #[test]
     fn maps_that_are_too_wide_or_too_narrow_have_none() {
-        for (low, high) in [(-0.278, 17.0), (-0.278, 60.0), (0.0, 0.4), (-0.278, 0.2)] {
-            assert_eq!(Curve::new(Quantization::of_range(low, high)), None, "{low} to {high}");
+        for (low, high) in [(-0.278, 65.0), (0.0, 0.4), (-0.278, 0.2)] {
+            assert_eq!(Curve::new(Quantization::of_range(low, high), None), None, "{low} to {high}");
         }
+        // A residual whose bytes are worth more than 16 bits hold.
+        let (map, wide) = (Quantization::of_range(-0.278, 0.5), Quantization::of_range(0.0, 2000.0));
+        assert_eq!(Curve::new(map, Some(wide)), None);
     }
 }

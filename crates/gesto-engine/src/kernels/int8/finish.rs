@@ -2,8 +2,11 @@
 //! once, or for 32 of 16 bits by a [`Curve`].
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::curve::Curve;
+use super::lookup::{ByWords, Lookup};
 use super::{lists, scalar};
 use crate::kernels::avx512::flags::{OTHER, PAIR};
 use crate::kernels::avx512::{Numbers, Sigmoid, Sources, activated, wide};
@@ -12,60 +15,87 @@ use crate::plan::layout::LINE;
 use crate::plan::{Chunk, ConvStep};
 
 /// Scale, bias, activation, residual and rounding to bytes.
-pub(in crate::kernels) struct Bytes<const C: usize> {
+pub(in crate::kernels) struct Bytes<const C: usize, L = ByWords> {
     bias: [__m512; C],
     scale: [__m512; C],
     /// In steps of the output.
     sigmoid: [Sigmoid; C],
     steps: [Steps; C],
     /// Where the step has them; scale and bias then give their arguments.
-    curves: [Pieces; C],
+    curves: [Pieces<L>; C],
 }
 
 /// A [`Curve`] in registers.
-#[derive(Debug, Clone, Copy)]
-struct Pieces {
+#[derive(Debug)]
+struct Pieces<L> {
     coefficients: [__m512i; 3],
+    residual: __m512i,
     whole: __m512i,
     per_unit: __m512,
+    lookup: PhantomData<L>,
 }
 
-impl Pieces {
-    #[target_feature(enable = "avx512f,avx512bw")]
+impl<L: Lookup> Pieces<L> {
+    /// # Safety
+    /// The processor has AVX-512 (F, BW, VL) and what the lookups need. So for all functions here.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn load(curve: &Curve) -> Self {
+    unsafe fn load(curve: &Curve) -> Self {
         let mut coefficients = [_mm512_setzero_si512(); 3];
         for (to, list) in coefficients.iter_mut().zip(&curve.coefficients) {
-            // SAFETY: 32 numbers of 16 bits.
-            *to = unsafe { _mm512_loadu_si512(list.as_ptr().cast()) };
+            // SAFETY: passed on from the caller.
+            *to = unsafe { L::list(list) };
         }
-        Self { coefficients, whole: _mm512_set1_epi16(curve.whole), per_unit: _mm512_set1_ps(curve.per_unit) }
+        Self {
+            coefficients,
+            residual: _mm512_set1_epi16(curve.residual as i16),
+            whole: _mm512_set1_epi16(curve.whole),
+            per_unit: _mm512_set1_ps(curve.per_unit),
+            lookup: PhantomData,
+        }
     }
 
-    /// [`Curve::at`] before the last clamp.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    /// For steps without curves.
+    // SAFETY: numbers and vectors of them may be zeros.
+    const NONE: Self = unsafe { MaybeUninit::zeroed().assume_init() };
+
+    /// What [`Curve::at`] clamps, for the arguments of two chunks; `residual` has their bytes in order, the first chunk's first.
+    ///
+    /// # Safety
+    /// As [`load`](Self::load).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
-    fn at(&self, x: __m512i) -> __m512i {
-        let place = _mm512_srai_epi16::<11>(x);
+    unsafe fn at(&self, first: __m512i, second: __m512i, residual: Option<__m256i>) -> __m512i {
+        // Packing clamps, and leaves the dwords of both mixed.
+        let x = _mm512_packs_epi32(first, second);
         let f = _mm512_xor_si512(_mm512_slli_epi16::<5>(x), _mm512_set1_epi16(i16::MIN));
-        let [c0, c1, c2] = self.coefficients;
-        let c0 = _mm512_permutexvar_epi16(place, c0);
-        let c1 = _mm512_permutexvar_epi16(place, c1);
-        let c2 = _mm512_permutexvar_epi16(place, c2);
-        let slope = _mm512_adds_epi16(_mm512_mulhrs_epi16(c2, f), c1);
-        _mm512_mulhrs_epi16(_mm512_adds_epi16(_mm512_mulhrs_epi16(slope, f), c0), self.whole)
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let places = L::places(x);
+            let [c0, c1, c2] = self.coefficients;
+            let (c0, c1, c2) = (L::find(places, c0), L::find(places, c1), L::find(places, c2));
+            let slope = _mm512_add_epi16(_mm512_mulhrs_epi16(c2, f), c1);
+            let mut parts = _mm512_adds_epi16(_mm512_mulhrs_epi16(slope, f), c0);
+            if let Some(residual) = residual {
+                let mixed = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+                let bytes = _mm256_permutevar8x32_epi32(residual, mixed);
+                let words = _mm512_slli_epi16::<8>(_mm512_cvtepu8_epi16(bytes));
+                parts = _mm512_adds_epi16(parts, _mm512_mulhi_epu16(words, self.residual));
+            }
+            _mm512_mulhrs_epi16(parts, self.whole)
+        }
     }
 }
 
-/// Words to bytes, clamped, and the dwords that packing to words had mixed in order again: 32 bytes that count.
+/// Words to bytes, clamped, and the dwords that packing had mixed in order again: the first register's 32, then the second's.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-fn packed(words: __m512i) -> __m512i {
-    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, words))
+fn packed(first: __m512i, second: __m512i) -> __m512i {
+    let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first, second))
 }
 
-impl<const C: usize> Bytes<C> {
+impl<const C: usize, L: Lookup> Bytes<C, L> {
     /// Rounds and stores two chunks side by side.
     ///
     /// # Safety
@@ -76,7 +106,7 @@ impl<const C: usize> Bytes<C> {
         // Packing clamps, and leaves the dwords of both mixed.
         let words = _mm512_packs_epi32(whole(first), whole(second));
         // SAFETY: passed on from the caller.
-        unsafe { _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words))) };
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words, words))) };
     }
 
     /// Rounds and stores one chunk.
@@ -89,6 +119,25 @@ impl<const C: usize> Bytes<C> {
         let positive = _mm512_max_epi32(whole(numbers), _mm512_setzero_si512());
         // SAFETY: passed on from the caller.
         unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtusepi32_epi8(positive)) };
+    }
+
+    /// Rounded words of two neighbouring chunks, mixed as packing leaves them.
+    ///
+    /// # Safety
+    /// As [`Numbers::two`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn words<const E: u8>(&self, chunks: [usize; 2], from: [Sources; 2]) -> __m512i {
+        // SAFETY: passed on from the caller. Both chunks are of one map, and so are their residuals.
+        unsafe {
+            let first = self.argument::<E>(chunks[0], from[0]);
+            let second = self.argument::<E>(chunks[1], from[1]);
+            let residual = match from[0].residual {
+                Some(at) => Some(_mm256_loadu_si256(at.cast())),
+                None => None,
+            };
+            self.curves[chunks[0]].at(first, second, residual)
+        }
     }
 
     /// The arguments of the curve, in dwords.
@@ -119,7 +168,7 @@ struct Steps {
     per_residual: __m512,
 }
 
-impl<const C: usize> Numbers<C> for Bytes<C> {
+impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     const BYTES: usize = LINE / 4;
 
     /// # Safety
@@ -136,17 +185,15 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
             }
         }
         let [mut bias, mut scale] = lines;
-        let none = Pieces {
-            coefficients: [_mm512_setzero_si512(); 3],
-            whole: _mm512_setzero_si512(),
-            per_unit: _mm512_setzero_ps(),
-        };
-        let mut curves = [none; C];
+        let mut curves = [Pieces::NONE; C];
         if !step.curves.is_empty() {
             for c in 0..C {
-                curves[c] = Pieces::load(&step.curves[first + c]);
+                let curve = &step.curves[first + c];
+                // SAFETY: passed on from the caller.
+                curves[c] = unsafe { Pieces::load(curve) };
+                let above = _mm512_sub_ps(bias[c], _mm512_set1_ps(curve.middle));
+                bias[c] = _mm512_fmadd_ps(above, curves[c].per_unit, _mm512_set1_ps(MAGIC));
                 scale[c] = _mm512_mul_ps(scale[c], curves[c].per_unit);
-                bias[c] = _mm512_fmadd_ps(bias[c], curves[c].per_unit, _mm512_set1_ps(MAGIC));
             }
         }
         let zero = _mm512_setzero_ps();
@@ -205,15 +252,37 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
         // SAFETY: passed on from the caller.
         unsafe {
             if !step.curves.is_empty() {
-                // Both chunks are of one map.
-                let first = self.argument::<E>(chunks[0], from[0]);
-                let second = self.argument::<E>(chunks[1], from[1]);
-                let words = self.curves[chunks[0]].at(_mm512_packs_epi32(first, second));
-                return _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words)));
+                let words = self.words::<E>(chunks, from);
+                return _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words, words)));
             }
             let first = self.numbers::<E>(step, chunks[0], from[0]);
             let second = self.numbers::<E>(step, chunks[1], from[1]);
             Self::store_two(to, first, second);
+        }
+    }
+
+    /// # Safety
+    /// As [`Numbers::twice`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn twice<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [[Sources; 2]; 2],
+        to: [*mut u8; 2],
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            if !step.curves.is_empty() {
+                let (first, second) = (self.words::<E>(chunks, from[0]), self.words::<E>(chunks, from[1]));
+                let bytes = packed(first, second);
+                _mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(bytes));
+                _mm256_storeu_si256(to[1].cast(), _mm512_extracti64x4_epi64::<1>(bytes));
+                return;
+            }
+            self.two::<E>(step, chunks, from[0], to[0]);
+            self.two::<E>(step, chunks, from[1], to[1]);
         }
     }
 
@@ -226,8 +295,12 @@ impl<const C: usize> Numbers<C> for Bytes<C> {
         unsafe {
             if !step.curves.is_empty() {
                 let x = self.argument::<E>(chunk, from);
-                let words = self.curves[chunk].at(_mm512_packs_epi32(x, x));
-                return _mm_storeu_si128(to.cast(), _mm512_castsi512_si128(packed(words)));
+                let residual = match from.residual {
+                    Some(at) => Some(_mm256_broadcastsi128_si256(_mm_loadu_si128(at.cast()))),
+                    None => None,
+                };
+                let words = self.curves[chunk].at(x, x, residual);
+                return _mm_storeu_si128(to.cast(), _mm512_castsi512_si128(packed(words, words)));
             }
             Self::store_one(to, self.numbers::<E>(step, chunk, from));
         }

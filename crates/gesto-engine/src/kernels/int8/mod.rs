@@ -6,6 +6,8 @@
 mod curve;
 #[cfg(target_arch = "x86_64")]
 mod finish;
+#[cfg(target_arch = "x86_64")]
+mod lookup;
 pub(super) mod portable;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +15,8 @@ pub(super) mod vnni;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use finish::Bytes;
+#[cfg(target_arch = "x86_64")]
+pub(super) use lookup::ByBytes;
 
 pub(crate) use self::curve::Curve;
 use crate::plan::ConvStep;

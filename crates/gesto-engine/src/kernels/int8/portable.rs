@@ -80,7 +80,7 @@ unsafe fn finish(
                     residual: place.residual.map(|at| arena.at(at + cell * place.cell + lane).read()),
                 };
                 if let Some(curve) = step.curves.get(chunk) {
-                    let byte = scalar::curved(sum, channel, added.partial, curve);
+                    let byte = scalar::curved(sum, channel, added, curve);
                     let byte = if is_inside { byte } else { place.quantization.zero };
                     arena.at(place.output + cell * place.cell + lane).write(byte);
                     continue;

@@ -62,11 +62,11 @@ pub(super) fn number(sum: i32, channel: Channel, added: Added, activation: Activ
 }
 
 /// The byte behind an exact sum of products, by a curve.
-pub(super) fn curved(sum: i32, channel: Channel, partial: Option<f32>, curve: &Curve) -> u8 {
-    let bias = channel.bias.mul_add(curve.per_unit, MAGIC);
+pub(super) fn curved(sum: i32, channel: Channel, added: Added, curve: &Curve) -> u8 {
+    let bias = (channel.bias - curve.middle).mul_add(curve.per_unit, MAGIC);
     let x = (sum as f32).mul_add(channel.scale * curve.per_unit, bias);
-    let x = partial.map_or(x, |partial| partial.mul_add(curve.per_unit, x));
-    curve.at(argument(x))
+    let x = added.partial.map_or(x, |partial| partial.mul_add(curve.per_unit, x));
+    curve.at(argument(x), added.residual)
 }
 
 /// The byte nearest to so many steps.

@@ -28,7 +28,7 @@ pub(in crate::kernels) unsafe fn conv(
         let packed = weights[block.weights..].as_ptr();
         let first = block.chunks.start;
         let count = block.chunks.len();
-        let ending = ending_of(step, first, count, Bytes::<1>::BYTES);
+        let ending = ending_of(step, first, count, <Bytes<1> as Numbers<1>>::BYTES);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             with_ending!(ending, E => match (avx512::cells(step.cells.grid, stride), count) {

@@ -3,6 +3,7 @@
 
 use super::case::{Case, Kind, Step};
 use super::scalar::Expected;
+use crate::kernels::Curve;
 use crate::model::{Activation, Quantization};
 
 /// How far a tier's SiLU may be off.
@@ -99,11 +100,10 @@ impl<'a> Reference<'a> {
         let q = self.step.quantizations[self.step.task.outputs[conv][0].plane.0];
         let steps = value / f64::from(q.scale) + f64::from(q.zero);
         let mut error = error / f64::from(q.scale) + EPSILON * (steps.abs() + 255.0);
-        let highest = f64::from(q.scale) * (255.0 - f64::from(q.zero));
-        let curved = self.step.task.activation == Activation::Silu && self.step.task.residual.is_empty();
-        // Wider and narrower maps have no curve.
-        if curved && highest <= 16.0 && q.scale >= 0.002 {
-            let rounding = if highest <= 8.0 { 8.0 } else { 16.0 } / 32768.0;
+        let residual = self.step.residual.get(conv).map(|(_, planes)| self.step.quantizations[planes[0].0]);
+        let curve = (self.step.task.activation == Activation::Silu).then(|| Curve::new(q, residual)).flatten();
+        if let Some(curve) = curve {
+            let rounding = 1.0 / f64::from(curve.per_unit);
             error += CURVE_ERROR + 1.1 * ROUNDINGS * rounding / f64::from(q.scale);
         }
         Expected { value: steps.clamp(0.0, 255.0), tolerance: 0.5 + error }
