@@ -137,7 +137,7 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
     for block in &step.blocks[share.blocks] {
         let tiles = &tiles[share.tiles.clone()];
         let (first, count) = (block.chunks.start, block.chunks.len());
-        let ending = ending_of(step, first, count, <P::Numbers<1> as Numbers<1>>::BYTES);
+        let ending = ending_of::<P::Numbers<1>>(step, first, count);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             match count {

@@ -30,7 +30,7 @@ pub(in crate::kernels) unsafe fn conv(
         let tiles = &tiles[share.tiles.clone()];
         let packed = weights[block.weights..].as_ptr();
         let (first, count) = (block.chunks.start, block.chunks.len());
-        let ending = ending_of(step, first, count, LINE / 2);
+        let ending = ending_of::<Bf16<1>>(step, first, count);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             match (step.tiling.cells, count) {

@@ -43,6 +43,7 @@ impl<const C: usize> Bf16<C> {
 
 impl<const C: usize> Numbers<C> for Bf16<C> {
     const BYTES: usize = LINE / 2;
+    const CURVES: bool = false;
 
     /// # Safety
     /// As [`Numbers::new`].

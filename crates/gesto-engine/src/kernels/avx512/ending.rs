@@ -46,7 +46,7 @@ pub(in crate::kernels) mod flags {
     pub(in crate::kernels) const NARROW: u8 = 8;
     /// No activation, and stored as f32.
     pub(in crate::kernels) const WIDE: u8 = 16;
-    /// No activation: no network of the family has that, so the rest is looked up cell by cell.
+    /// No activation, or none of the curves that others have: seldom or never met, so the rest is looked up cell by cell.
     pub(in crate::kernels) const OTHER: u8 = 32;
 }
 use flags::*;
@@ -71,19 +71,22 @@ macro_rules! with_ending {
 }
 pub(in crate::kernels) use with_ending;
 
-/// The flags of a block's ending, of chunks of `bytes`.
-pub(in crate::kernels) fn ending_of(step: &ConvStep, first: usize, count: usize, bytes: usize) -> u8 {
+/// The flags of a block's ending.
+pub(in crate::kernels) fn ending_of<N: Numbers<1>>(step: &ConvStep, first: usize, count: usize) -> u8 {
     let chunks = &step.chunks[first..first + count];
     let (partial, residual) = (chunks[0].partial.is_some(), chunks[0].residual.is_some());
     if step.activation == Activation::Identity || step.full_precision || (partial && residual) {
         let plain = step.activation == Activation::Identity && !partial && !residual;
         return if step.full_precision && plain { WIDE } else { OTHER };
     }
+    if N::CURVES && step.curves.is_empty() {
+        return OTHER;
+    }
     let flag = |on: bool, flag: u8| if on { flag } else { 0 };
-    let next = |b: usize, a: usize| b == a + bytes;
+    let next = |b: usize, a: usize| b == a + N::BYTES;
     let pair = matches!(chunks, [a, b] if next(b.output, a.output) && b.cell == a.cell
         && a.residual.zip(b.residual).is_none_or(|(a, b)| next(b, a)));
-    let narrow = chunks.iter().all(|chunk| chunk.cell == bytes);
+    let narrow = chunks.iter().all(|chunk| chunk.cell == N::BYTES);
     flag(partial, PARTIAL) | flag(residual, RESIDUAL) | flag(pair, PAIR) | flag(narrow && !pair, NARROW)
 }
 
@@ -113,6 +116,8 @@ pub(in crate::kernels) struct Sources {
 pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     /// Bytes of a chunk in a cell.
     const BYTES: usize;
+    /// Activations are the step's [`Curve`](crate::kernels::Curve)s; a step without them has the ending [`OTHER`].
+    const CURVES: bool;
 
     /// # Safety
     /// `step` belongs to the plan of `weights`; `first..first + C` are chunks of the step and end with `E`; the processor

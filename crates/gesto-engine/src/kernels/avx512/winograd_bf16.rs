@@ -68,7 +68,7 @@ unsafe fn run<const P: usize>(
             work.transform_inputs::<P>(squares.clone());
             for block in &step.blocks[share.blocks.clone()] {
                 let (packed, first) = (weights[block.weights..].as_ptr(), block.chunks.start);
-                let ending = ending_of(step, first, block.chunks.len(), LINE / 2);
+                let ending = ending_of::<Bf16<1>>(step, first, block.chunks.len());
                 match block.chunks.len() {
                     1 => {
                         work.multiply::<P, 1>(packed);

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use super::curve::Curve;
 use super::lookup::{ByWords, Lookup};
 use super::{lists, scalar};
-use crate::kernels::avx512::flags::{OTHER, PAIR};
+use crate::kernels::avx512::flags::{OTHER, PAIR, WIDE};
 use crate::kernels::avx512::{Numbers, Sigmoid, Sources, activated, wide};
 use crate::kernels::sigmoid::{FOR_BYTES, MAGIC};
 use crate::plan::layout::LINE;
@@ -160,6 +160,11 @@ impl<const C: usize, L: Lookup> Bytes<C, L> {
     }
 }
 
+/// Whether the step has curves.
+const fn curved<const E: u8>() -> bool {
+    !matches!(E, WIDE | OTHER)
+}
+
 /// How numbers become steps of a chunk's bytes, in every lane.
 #[derive(Debug, Clone, Copy)]
 struct Steps {
@@ -170,6 +175,7 @@ struct Steps {
 
 impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     const BYTES: usize = LINE / 4;
+    const CURVES: bool = true;
 
     /// # Safety
     /// As [`Numbers::new`].
@@ -186,7 +192,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
         }
         let [mut bias, mut scale] = lines;
         let mut curves = [Pieces::NONE; C];
-        if !step.curves.is_empty() {
+        if curved::<E>() {
             for c in 0..C {
                 let curve = &step.curves[first + c];
                 // SAFETY: passed on from the caller.
@@ -251,7 +257,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if !step.curves.is_empty() {
+            if curved::<E>() {
                 let words = self.words::<E>(chunks, from);
                 return _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words, words)));
             }
@@ -274,7 +280,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     ) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if !step.curves.is_empty() {
+            if curved::<E>() {
                 let (first, second) = (self.words::<E>(chunks, from[0]), self.words::<E>(chunks, from[1]));
                 let bytes = packed(first, second);
                 _mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(bytes));
@@ -293,7 +299,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     unsafe fn one<const E: u8>(&self, step: &ConvStep, chunk: usize, from: Sources, to: *mut u8) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if !step.curves.is_empty() {
+            if curved::<E>() {
                 let x = self.argument::<E>(chunk, from);
                 let residual = match from.residual {
                     Some(at) => Some(_mm256_broadcastsi128_si256(_mm_loadu_si128(at.cast()))),

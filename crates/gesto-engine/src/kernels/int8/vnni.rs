@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::WEIGHT_TILE;
 use super::finish::Bytes;
-use crate::kernels::avx512::{Finish, Numbers, Sums, ending_of, with_ending};
+use crate::kernels::avx512::{Finish, Sums, ending_of, with_ending};
 use crate::kernels::memory::SharedArena;
 use crate::kernels::{avx512, ceiling};
 use crate::plan::layout::LINE;
@@ -28,7 +28,7 @@ pub(in crate::kernels) unsafe fn conv(
         let packed = weights[block.weights..].as_ptr();
         let first = block.chunks.start;
         let count = block.chunks.len();
-        let ending = ending_of(step, first, count, <Bytes<1> as Numbers<1>>::BYTES);
+        let ending = ending_of::<Bytes<1>>(step, first, count);
         // SAFETY: passed on from the caller; a block has one or two chunks.
         unsafe {
             with_ending!(ending, E => match (avx512::cells(step.cells.grid, stride), count) {
