@@ -17,15 +17,22 @@ pub(in crate::kernels) struct Bf16<const C: usize> {
 }
 
 impl<const C: usize> Bf16<C> {
-    /// Rounds and stores two chunks side by side.
+    /// Rounds and stores two chunks side by side, or the first alone.
     ///
     /// # Safety
     /// There is room at `to`; the processor has AVX-512 (F, BW, VL, DQ).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
+    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512, alone: bool) {
+        let words = upper_words(rounded(first), rounded(second));
         // SAFETY: passed on from the caller.
-        unsafe { _mm512_storeu_si512(to.cast(), upper_words(rounded(first), rounded(second))) };
+        unsafe {
+            if alone {
+                _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(words));
+            } else {
+                _mm512_storeu_si512(to.cast(), words);
+            }
+        }
     }
 
     /// Rounds and stores one chunk.
@@ -91,12 +98,19 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     /// As [`Numbers::two`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8) {
+    unsafe fn two<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [Sources; 2],
+        to: *mut u8,
+        alone: bool,
+    ) {
         // SAFETY: passed on from the caller.
         unsafe {
             let first = self.numbers::<E>(step, chunks[0], from[0]);
             let second = self.numbers::<E>(step, chunks[1], from[1]);
-            Self::store_two(to, first, second);
+            Self::store_two(to, first, second, alone);
         }
     }
 

@@ -132,10 +132,18 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512;
 
     /// From the sums of two neighbouring chunks, `chunks` of the block, to memory. They are neighbours in a residual, too.
+    /// `alone`: only the first is stored.
     ///
     /// # Safety
     /// As [`numbers`](Self::numbers), twice; there is room at `to`.
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8);
+    unsafe fn two<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [Sources; 2],
+        to: *mut u8,
+        alone: bool,
+    );
 
     /// Twice [`two`](Self::two), for formats that gain by it.
     ///
@@ -152,8 +160,8 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     ) {
         // SAFETY: passed on from the caller.
         unsafe {
-            self.two::<E>(step, chunks, from[0], to[0]);
-            self.two::<E>(step, chunks, from[1], to[1]);
+            self.two::<E>(step, chunks, from[0], to[0], false);
+            self.two::<E>(step, chunks, from[1], to[1], false);
         }
     }
 
@@ -202,36 +210,30 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     pub(in crate::kernels) unsafe fn rows(&self, first: usize, mut rows: Range<usize>, sums: *const Sums<C>) {
         // SAFETY: passed on from the caller.
         unsafe {
-            while E & PAIR != 0 && rows.len() >= 2 {
-                let row = rows.start;
-                let from = [self.pair(first, row, sums), self.pair(first, row + 1, sums)];
-                let to = [self.output(first + row, 0), self.output(first + row + 1, 0)];
-                self.numbers.twice::<E>(self.step, [0, C - 1], from, to);
-                rows.start += 2;
+            if E & PAIR != 0 {
+                while !rows.is_empty() {
+                    // The last one twice, if their number is odd: seldom, and less code than one alone.
+                    let (row, next) = (rows.start, (rows.start + 1).min(rows.end - 1));
+                    let from = [self.pair(first, row, sums), self.pair(first, next, sums)];
+                    let to = [self.output(first + row, 0), self.output(first + next, 0)];
+                    self.numbers.twice::<E>(self.step, [0, C - 1], from, to);
+                    rows.start = next + 1;
+                }
+                return;
             }
             if E & NARROW != 0 {
-                // Two cells from an even one on fill a line or half of one.
-                if !(first + rows.start).is_multiple_of(2) && !rows.is_empty() {
-                    self.row(first, rows.start, sums);
-                    rows.start += 1;
-                }
-                while rows.len() >= 4 {
+                while !rows.is_empty() {
+                    // Two cells from an even one on fill a line or half of one.
                     let row = rows.start;
+                    let alone = rows.len() == 1 || !(first + row).is_multiple_of(2);
+                    let next = if alone { row } else { row + 1 };
                     for c in 0..C {
-                        let from = [self.cells(first, row, c, sums), self.cells(first, row + 2, c, sums)];
-                        let to = [self.output(first + row, c), self.output(first + row + 2, c)];
-                        self.numbers.twice::<E>(self.step, [c; 2], from, to);
+                        let from = [self.at(first, row, c, sums), self.at(first, next, c, sums)];
+                        self.numbers.two::<E>(self.step, [c; 2], from, self.output(first + row, c), alone);
                     }
-                    rows.start += 4;
+                    rows.start = next + 1;
                 }
-                while rows.len() >= 2 {
-                    let row = rows.start;
-                    for c in 0..C {
-                        let from = self.cells(first, row, c, sums);
-                        self.numbers.two::<E>(self.step, [c; 2], from, self.output(first + row, c));
-                    }
-                    rows.start += 2;
-                }
+                return;
             }
             for row in rows {
                 self.row(first, row, sums);
@@ -247,10 +249,6 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
         let cell = first + row;
         // SAFETY: passed on from the caller.
         unsafe {
-            if E & PAIR != 0 {
-                let from = self.pair(first, row, sums);
-                return self.numbers.two::<E>(self.step, [0, C - 1], from, self.output(cell, 0));
-            }
             for c in 0..C {
                 let (from, to) = (self.at(first, row, c, sums), self.output(cell, c));
                 if wide::<E>(self.step) {
@@ -271,17 +269,6 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     unsafe fn pair(&self, first: usize, row: usize, sums: *const Sums<C>) -> [Sources; 2] {
         // SAFETY: passed on from the caller.
         unsafe { [self.at(first, row, 0, sums), self.at(first, row, C - 1, sums)] }
-    }
-
-    /// One chunk of two cells.
-    ///
-    /// # Safety
-    /// As [`rows`](Self::rows).
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    #[inline]
-    unsafe fn cells(&self, first: usize, row: usize, c: usize, sums: *const Sums<C>) -> [Sources; 2] {
-        // SAFETY: passed on from the caller.
-        unsafe { [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)] }
     }
 
     /// # Safety

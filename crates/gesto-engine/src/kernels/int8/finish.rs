@@ -96,17 +96,22 @@ fn packed(first: __m512i, second: __m512i) -> __m512i {
 }
 
 impl<const C: usize, L: Lookup> Bytes<C, L> {
-    /// Rounds and stores two chunks side by side.
+    /// Clamps two chunks of words, mixed as packing leaves them, and stores them side by side, or the first alone.
     ///
     /// # Safety
     /// There is room at `to`; the processor has AVX-512 (F, BW, VL, DQ).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn store_two(to: *mut u8, first: __m512, second: __m512) {
-        // Packing clamps, and leaves the dwords of both mixed.
-        let words = _mm512_packs_epi32(whole(first), whole(second));
+    unsafe fn store_two(to: *mut u8, words: __m512i, alone: bool) {
+        let bytes = _mm512_castsi512_si256(packed(words, words));
         // SAFETY: passed on from the caller.
-        unsafe { _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words, words))) };
+        unsafe {
+            if alone {
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
+            } else {
+                _mm256_storeu_si256(to.cast(), bytes);
+            }
+        }
     }
 
     /// Rounds and stores one chunk.
@@ -254,16 +259,22 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     /// As [`Numbers::two`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
-    unsafe fn two<const E: u8>(&self, step: &ConvStep, chunks: [usize; 2], from: [Sources; 2], to: *mut u8) {
+    unsafe fn two<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [Sources; 2],
+        to: *mut u8,
+        alone: bool,
+    ) {
         // SAFETY: passed on from the caller.
         unsafe {
             if curved::<E>() {
-                let words = self.words::<E>(chunks, from);
-                return _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(packed(words, words)));
+                return Self::store_two(to, self.words::<E>(chunks, from), alone);
             }
             let first = self.numbers::<E>(step, chunks[0], from[0]);
             let second = self.numbers::<E>(step, chunks[1], from[1]);
-            Self::store_two(to, first, second);
+            Self::store_two(to, _mm512_packs_epi32(whole(first), whole(second)), alone);
         }
     }
 
@@ -287,8 +298,8 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
                 _mm256_storeu_si256(to[1].cast(), _mm512_extracti64x4_epi64::<1>(bytes));
                 return;
             }
-            self.two::<E>(step, chunks, from[0], to[0]);
-            self.two::<E>(step, chunks, from[1], to[1]);
+            self.two::<E>(step, chunks, from[0], to[0], false);
+            self.two::<E>(step, chunks, from[1], to[1], false);
         }
     }
 
