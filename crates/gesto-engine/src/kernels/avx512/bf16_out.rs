@@ -51,6 +51,7 @@ impl<const C: usize> Bf16<C> {
 impl<const C: usize> Numbers<C> for Bf16<C> {
     const BYTES: usize = LINE / 2;
     const CURVES: bool = false;
+    const BY_FOUR: bool = false;
 
     /// # Safety
     /// As [`Numbers::new`].
@@ -111,6 +112,24 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
             let first = self.numbers::<E>(step, chunks[0], from[0]);
             let second = self.numbers::<E>(step, chunks[1], from[1]);
             Self::store_two(to, first, second, alone);
+        }
+    }
+
+    /// # Safety
+    /// As [`Numbers::twice`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn twice<const E: u8>(
+        &self,
+        step: &ConvStep,
+        chunks: [usize; 2],
+        from: [[Sources; 2]; 2],
+        to: [*mut u8; 2],
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            self.two::<E>(step, chunks, from[0], to[0], false);
+            self.two::<E>(step, chunks, from[1], to[1], false);
         }
     }
 

@@ -83,9 +83,7 @@ pub(in crate::kernels) fn ending_of<N: Numbers<1>>(step: &ConvStep, first: usize
         return OTHER;
     }
     let flag = |on: bool, flag: u8| if on { flag } else { 0 };
-    let next = |b: usize, a: usize| b == a + N::BYTES;
-    let pair = matches!(chunks, [a, b] if next(b.output, a.output) && b.cell == a.cell
-        && a.residual.zip(b.residual).is_none_or(|(a, b)| next(b, a)));
+    let pair = matches!(chunks, [a, b] if b.output == a.output + N::BYTES && b.cell == a.cell);
     let narrow = chunks.iter().all(|chunk| chunk.cell == N::BYTES);
     flag(partial, PARTIAL) | flag(residual, RESIDUAL) | flag(pair, PAIR) | flag(narrow && !pair, NARROW)
 }
@@ -118,6 +116,8 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     const BYTES: usize;
     /// Activations are the step's [`Curve`](crate::kernels::Curve)s; a step without them has the ending [`OTHER`].
     const CURVES: bool;
+    /// Four chunks at a time take less work than two.
+    const BY_FOUR: bool;
 
     /// # Safety
     /// `step` belongs to the plan of `weights`; `first..first + C` are chunks of the step and end with `E`; the processor
@@ -131,8 +131,8 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     /// As [`new`](Self::new); the pointers hold what is said of them.
     unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512;
 
-    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory. They are neighbours in a residual, too.
-    /// `alone`: only the first is stored.
+    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory. `alone`: only the
+    /// first is stored.
     ///
     /// # Safety
     /// As [`numbers`](Self::numbers), twice; there is room at `to`.
@@ -145,25 +145,17 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
         alone: bool,
     );
 
-    /// Twice [`two`](Self::two), for formats that gain by it.
+    /// Both chunks of two cells, for formats [`BY_FOUR`](Self::BY_FOUR).
     ///
     /// # Safety
     /// As [`two`](Self::two), twice.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    #[inline]
     unsafe fn twice<const E: u8>(
         &self,
         step: &ConvStep,
         chunks: [usize; 2],
         from: [[Sources; 2]; 2],
         to: [*mut u8; 2],
-    ) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            self.two::<E>(step, chunks, from[0], to[0], false);
-            self.two::<E>(step, chunks, from[1], to[1], false);
-        }
-    }
+    );
 
     /// From the sums of one chunk to memory, unless it is of f32.
     ///
@@ -210,7 +202,7 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     pub(in crate::kernels) unsafe fn rows(&self, first: usize, mut rows: Range<usize>, sums: *const Sums<C>) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if E & PAIR != 0 {
+            if N::BY_FOUR && E & PAIR != 0 {
                 while !rows.is_empty() {
                     // The last one twice, if their number is odd: seldom, and less code than one alone.
                     let (row, next) = (rows.start, (rows.start + 1).min(rows.end - 1));
@@ -249,6 +241,10 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
         let cell = first + row;
         // SAFETY: passed on from the caller.
         unsafe {
+            if E & PAIR != 0 {
+                let from = self.pair(first, row, sums);
+                return self.numbers.two::<E>(self.step, [0, C - 1], from, self.output(cell, 0), false);
+            }
             for c in 0..C {
                 let (from, to) = (self.at(first, row, c, sums), self.output(cell, c));
                 if wide::<E>(self.step) {

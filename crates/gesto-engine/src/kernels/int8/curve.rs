@@ -91,7 +91,7 @@ impl Curve {
         let f = (x << 5) ^ i16::MIN;
         let [c0, c1, c2] = self.coefficients.each_ref().map(|list| list[place]);
         let slope = times(c2, f) + c1;
-        let added = residual.map_or(0, |byte| u32::from(byte) * 256 * u32::from(self.residual) >> 16);
+        let added = residual.map_or(0, |byte| (u32::from(byte) * 256 * u32::from(self.residual)) >> 16);
         let parts = times(slope, f).saturating_add(c0).saturating_add(added as i16);
         times(parts, self.whole).clamp(0, 255) as u8
     }
@@ -125,9 +125,15 @@ mod tests {
 
     #[test]
     fn curves_give_nearly_the_nearest_byte() {
-        for (low, high) in
-            [(-0.278, 0.3), (-0.278, 1.0), (-0.278, 5.0), (-0.2, 7.9), (0.0, 8.1), (-0.278, 15.5), (-0.3, 60.0)]
-        {
+        for (low, high) in [
+            (-0.278, 0.3),
+            (-0.278, 1.0),
+            (-0.278, 5.0),
+            (-0.2, 7.9),
+            (0.0, 8.1),
+            (-0.278, 15.5),
+            (-0.3, 60.0),
+        ] {
             let map = Quantization::of_range(low, high);
             let curve = Curve::new(map, None).expect("a range for a curve");
             for x in arguments() {
@@ -158,7 +164,10 @@ mod tests {
                     let added = (f64::from(byte) - f64::from(of.zero)) * f64::from(of.scale);
                     let exact = exact(&curve, map, x) + added / f64::from(map.scale);
                     let off = f64::from(curve.at(x, Some(byte))) - exact.clamp(0.0, 255.0);
-                    assert!(off.abs() < 0.6, "{range:?} and {residual:?}: {x}, {byte} are off by {off} steps");
+                    assert!(
+                        off.abs() < 0.6,
+                        "{range:?} and {residual:?}: {x}, {byte} are off by {off} steps"
+                    );
                 }
             }
         }

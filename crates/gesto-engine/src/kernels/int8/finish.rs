@@ -96,28 +96,10 @@ fn packed(first: __m512i, second: __m512i) -> __m512i {
 }
 
 impl<const C: usize, L: Lookup> Bytes<C, L> {
-    /// Clamps two chunks of words, mixed as packing leaves them, and stores them side by side, or the first alone.
-    ///
-    /// # Safety
-    /// There is room at `to`; the processor has AVX-512 (F, BW, VL, DQ).
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    #[inline]
-    unsafe fn store_two(to: *mut u8, words: __m512i, alone: bool) {
-        let bytes = _mm512_castsi512_si256(packed(words, words));
-        // SAFETY: passed on from the caller.
-        unsafe {
-            if alone {
-                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
-            } else {
-                _mm256_storeu_si256(to.cast(), bytes);
-            }
-        }
-    }
-
     /// Rounds and stores one chunk.
     ///
     /// # Safety
-    /// As [`store_two`](Self::store_two).
+    /// There is room at `to`; the processor has AVX-512 (F, BW, VL, DQ).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn store_one(to: *mut u8, numbers: __m512) {
@@ -133,14 +115,19 @@ impl<const C: usize, L: Lookup> Bytes<C, L> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn words<const E: u8>(&self, chunks: [usize; 2], from: [Sources; 2]) -> __m512i {
-        // SAFETY: passed on from the caller. Both chunks are of one map, and so are their residuals.
+        debug_assert!(curved::<E>());
+        // SAFETY: passed on from the caller. Both chunks are of one map.
         unsafe {
             let first = self.argument::<E>(chunks[0], from[0]);
             let second = self.argument::<E>(chunks[1], from[1]);
-            let residual = match from[0].residual {
-                Some(at) => Some(_mm256_loadu_si256(at.cast())),
-                None => None,
-            };
+            let residual =
+                if let [Sources { residual: Some(first), .. }, Sources { residual: Some(second), .. }] = from
+                {
+                    let first = _mm256_castsi128_si256(_mm_loadu_si128(first.cast()));
+                    Some(_mm256_inserti128_si256::<1>(first, _mm_loadu_si128(second.cast())))
+                } else {
+                    None
+                };
             self.curves[chunks[0]].at(first, second, residual)
         }
     }
@@ -165,7 +152,7 @@ impl<const C: usize, L: Lookup> Bytes<C, L> {
     }
 }
 
-/// Whether the step has curves.
+/// Whether the step has curves: pairs of chunks and narrow ones always do.
 const fn curved<const E: u8>() -> bool {
     !matches!(E, WIDE | OTHER)
 }
@@ -181,6 +168,7 @@ struct Steps {
 impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     const BYTES: usize = LINE / 4;
     const CURVES: bool = true;
+    const BY_FOUR: bool = true;
 
     /// # Safety
     /// As [`Numbers::new`].
@@ -261,7 +249,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     #[inline]
     unsafe fn two<const E: u8>(
         &self,
-        step: &ConvStep,
+        _: &ConvStep,
         chunks: [usize; 2],
         from: [Sources; 2],
         to: *mut u8,
@@ -269,12 +257,13 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     ) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if curved::<E>() {
-                return Self::store_two(to, self.words::<E>(chunks, from), alone);
+            let words = self.words::<E>(chunks, from);
+            let bytes = _mm512_castsi512_si256(packed(words, words));
+            if alone {
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(bytes));
+            } else {
+                _mm256_storeu_si256(to.cast(), bytes);
             }
-            let first = self.numbers::<E>(step, chunks[0], from[0]);
-            let second = self.numbers::<E>(step, chunks[1], from[1]);
-            Self::store_two(to, _mm512_packs_epi32(whole(first), whole(second)), alone);
         }
     }
 
@@ -284,22 +273,17 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     #[inline]
     unsafe fn twice<const E: u8>(
         &self,
-        step: &ConvStep,
+        _: &ConvStep,
         chunks: [usize; 2],
         from: [[Sources; 2]; 2],
         to: [*mut u8; 2],
     ) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if curved::<E>() {
-                let (first, second) = (self.words::<E>(chunks, from[0]), self.words::<E>(chunks, from[1]));
-                let bytes = packed(first, second);
-                _mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(bytes));
-                _mm256_storeu_si256(to[1].cast(), _mm512_extracti64x4_epi64::<1>(bytes));
-                return;
-            }
-            self.two::<E>(step, chunks, from[0], to[0], false);
-            self.two::<E>(step, chunks, from[1], to[1], false);
+            let (first, second) = (self.words::<E>(chunks, from[0]), self.words::<E>(chunks, from[1]));
+            let bytes = packed(first, second);
+            _mm256_storeu_si256(to[0].cast(), _mm512_castsi512_si256(bytes));
+            _mm256_storeu_si256(to[1].cast(), _mm512_extracti64x4_epi64::<1>(bytes));
         }
     }
 
@@ -311,12 +295,8 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
         // SAFETY: passed on from the caller.
         unsafe {
             if curved::<E>() {
-                let x = self.argument::<E>(chunk, from);
-                let residual = match from.residual {
-                    Some(at) => Some(_mm256_broadcastsi128_si256(_mm_loadu_si128(at.cast()))),
-                    None => None,
-                };
-                let words = self.curves[chunk].at(x, x, residual);
+                // Both halves come out the same.
+                let words = self.words::<E>([chunk; 2], [from; 2]);
                 return _mm_storeu_si128(to.cast(), _mm512_castsi512_si128(packed(words, words)));
             }
             Self::store_one(to, self.numbers::<E>(step, chunk, from));

@@ -101,7 +101,8 @@ impl<'a> Reference<'a> {
         let steps = value / f64::from(q.scale) + f64::from(q.zero);
         let mut error = error / f64::from(q.scale) + EPSILON * (steps.abs() + 255.0);
         let residual = self.step.residual.get(conv).map(|(_, planes)| self.step.quantizations[planes[0].0]);
-        let curve = (self.step.task.activation == Activation::Silu).then(|| Curve::new(q, residual)).flatten();
+        let curve =
+            (self.step.task.activation == Activation::Silu).then(|| Curve::new(q, residual)).flatten();
         if let Some(curve) = curve {
             let rounding = 1.0 / f64::from(curve.per_unit);
             error += CURVE_ERROR + 1.1 * ROUNDINGS * rounding / f64::from(q.scale);
