@@ -116,7 +116,7 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     const BYTES: usize;
     /// Activations are the step's [`Curve`](crate::kernels::Curve)s; a step without them has the ending [`OTHER`].
     const CURVES: bool;
-    /// Four chunks at a time take less work than two.
+    /// Pairs and narrow chunks go through [`Finish::rows_by_four`]: four chunks at a time take less work than two.
     const BY_FOUR: bool;
 
     /// # Safety
@@ -202,21 +202,50 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
     pub(in crate::kernels) unsafe fn rows(&self, first: usize, mut rows: Range<usize>, sums: *const Sums<C>) {
         // SAFETY: passed on from the caller.
         unsafe {
-            if N::BY_FOUR && E & PAIR != 0 {
-                while !rows.is_empty() {
-                    // The last one twice, if their number is odd: seldom, and less code than one alone.
-                    let (row, next) = (rows.start, (rows.start + 1).min(rows.end - 1));
+            if N::BY_FOUR && E & (PAIR | NARROW) != 0 {
+                return self.rows_by_four(first, rows, sums);
+            }
+            if E & NARROW != 0 {
+                // Two cells from an even one on fill a line or half of one.
+                if !(first + rows.start).is_multiple_of(2) && !rows.is_empty() {
+                    self.row(first, rows.start, sums);
+                    rows.start += 1;
+                }
+                while rows.len() >= 2 {
+                    let row = rows.start;
+                    for c in 0..C {
+                        let from = [self.at(first, row, c, sums), self.at(first, row + 1, c, sums)];
+                        self.numbers.two::<E>(self.step, [c; 2], from, self.output(first + row, c), false);
+                    }
+                    rows.start += 2;
+                }
+            }
+            for row in rows {
+                self.row(first, row, sums);
+            }
+        }
+    }
+
+    /// [`rows`](Self::rows) in loops that stand once, with no other code for what is left over: then they are inlined.
+    ///
+    /// # Safety
+    /// As [`rows`](Self::rows).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
+    unsafe fn rows_by_four(&self, first: usize, mut rows: Range<usize>, sums: *const Sums<C>) {
+        while !rows.is_empty() {
+            let row = rows.start;
+            // SAFETY: passed on from the caller.
+            unsafe {
+                if E & PAIR != 0 {
+                    // The last one twice, if their number is odd.
+                    let next = (row + 1).min(rows.end - 1);
                     let from = [self.pair(first, row, sums), self.pair(first, next, sums)];
                     let to = [self.output(first + row, 0), self.output(first + next, 0)];
                     self.numbers.twice::<E>(self.step, [0, C - 1], from, to);
                     rows.start = next + 1;
-                }
-                return;
-            }
-            if E & NARROW != 0 {
-                while !rows.is_empty() {
+                } else {
                     // Two cells from an even one on fill a line or half of one.
-                    let row = rows.start;
                     let alone = rows.len() == 1 || !(first + row).is_multiple_of(2);
                     let next = if alone { row } else { row + 1 };
                     for c in 0..C {
@@ -225,10 +254,6 @@ impl<'a, N: Numbers<C>, const C: usize, const E: u8> Finish<'a, N, C, E> {
                     }
                     rows.start = next + 1;
                 }
-                return;
-            }
-            for row in rows {
-                self.row(first, row, sums);
             }
         }
     }
