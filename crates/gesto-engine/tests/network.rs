@@ -326,3 +326,57 @@ fn int8_needs_scales() {
     assert_eq!(error.kind(), gesto_engine::ErrorKind::Config);
     assert!(error.to_string().contains("gesto model quantize"), "{error}");
 }
+
+/// Everything that a frame gives, to the bit.
+fn bits(
+    network: &mut Network,
+    thresholds: &[f32],
+) -> Vec<(usize, gesto_engine::Candidate, [f32; 64], Vec<f32>)> {
+    let keypoints: Vec<usize> = network.heads().iter().map(|head| head.keypoints).collect();
+    let outputs = network.run(thresholds);
+    let mut all = Vec::new();
+    for (h, count) in keypoints.into_iter().enumerate() {
+        let output = outputs.head(h);
+        for candidate in output.candidates() {
+            let mut keypoints = vec![0.0; 3 * count];
+            output.keypoints(candidate, &mut keypoints);
+            all.push((h, *candidate, output.box_logits(candidate), keypoints));
+        }
+    }
+    all
+}
+
+#[test]
+fn teams_of_any_size_give_the_bits_of_one_thread_on_amx_frame_after_frame() {
+    let (height, width) = (96, 64);
+    let pictures = [picture(height, width), vec![200; 3 * height * width]];
+    let model = quantised(&pictures[0], height, width);
+    for isa in [Isa::AmxBf16, Isa::AmxInt8] {
+        if let Some(why) = Detected::get().missing(isa) {
+            skipped(isa, why);
+            continue;
+        }
+        let mut options = Options::default();
+        options.isa = Some(isa);
+        let mut alone = Network::new(&model, height, width, &options).unwrap();
+        // Some anchor points of both heads pass, and not all: the lazy heads run on some tiles.
+        let thresholds = [0.0001, 0.002];
+        let wanted: Vec<_> = pictures
+            .iter()
+            .map(|rgb| {
+                alone.input_mut().copy_from_slice(rgb);
+                bits(&mut alone, &thresholds)
+            })
+            .collect();
+        let count = |h| wanted[0].iter().filter(|(head, ..)| *head == h).count();
+        println!("{isa}: {} and {} candidates", count(0), count(1));
+        assert!((0..2).all(|h| (1..126).contains(&count(h))));
+        for threads in [2, 3, 5, 8, 9] {
+            let mut team = alone.fork(threads);
+            for (rgb, wanted) in pictures.iter().zip(&wanted).cycle().take(3) {
+                team.input_mut().copy_from_slice(rgb);
+                assert!(bits(&mut team, &thresholds) == *wanted, "{isa}: {threads} threads give other bits");
+            }
+        }
+    }
+}

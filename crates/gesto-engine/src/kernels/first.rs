@@ -114,7 +114,7 @@ pub(super) fn run(member: &Member<'_>, input: Input<'_>, turns: &Turns, barrier:
         // SAFETY: step, arena and weights are the plan's, and the tiles are the step's; others write other tiles; the rows
         // that these read are filled.
         unsafe {
-            let along = Along { unit: &member.unit, ahead: &[] };
+            let along = Along::only(&member.unit);
             plan.kernels.conv(step, member.arena, plan.weights.bytes(), &step.tiles, share, &along);
         }
     });

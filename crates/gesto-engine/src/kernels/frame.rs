@@ -13,8 +13,9 @@ use super::team::{Barrier, Team};
 use super::turns::Turns;
 use super::{Along, Unit};
 use crate::plan::ahead::Schedule;
+use crate::plan::pieces::Piece;
 use crate::plan::winograd::Winograd;
-use crate::plan::{ConvStep, Plan, Step, Tile};
+use crate::plan::{ConvStep, Plan, Share, Step, Tile};
 
 pub(crate) use super::first::Input;
 
@@ -104,6 +105,12 @@ pub(crate) fn run(plan: &Plan, arena: &mut Arena, team: &mut Team, shared: &Shar
             }
             ahead = ahead.get(stage.len()..).unwrap_or_default();
         }
+        if let Some(flow) = &turns.flow {
+            flow.run(index, barrier, |piece, publish| {
+                let ahead = ahead.get(piece.number).filter(|_| piece.part == index);
+                member.piece(piece, ahead.map_or(&[], Vec::as_slice), publish);
+            });
+        }
         member.select(shared, barrier);
         for (stage, turn) in plan.lazy.iter().zip(&turns.lazy) {
             turn.run(index, barrier, |piece| {
@@ -192,6 +199,18 @@ impl<'a> Member<'a> {
         });
     }
 
+    /// The same for a piece. `publish` tells others that its early tiles are written.
+    fn piece(&self, piece: &Piece, ahead: &[Range<usize>], publish: &dyn Fn()) {
+        match &self.plan.dense[piece.stage][piece.step] {
+            Step::Conv(step) => {
+                let share = Share { blocks: piece.blocks.clone(), tiles: 0..piece.tiles.len() };
+                let along = Along { unit: &self.unit, ahead, early: piece.early, publish };
+                self.share(step, &piece.tiles, share, &along);
+            }
+            step @ Step::Pool(_) => self.step(step, piece.part, &[]),
+        }
+    }
+
     /// Part `part` of as many as the team has members. `ahead`: parts of the weights of later steps, to fetch on the way.
     fn step(&self, step: &Step, part: usize, ahead: &[Range<usize>]) {
         match step {
@@ -223,12 +242,16 @@ impl<'a> Member<'a> {
 
     fn conv(&self, step: &ConvStep, tiles: &[Tile], part: usize, ahead: &[Range<usize>]) {
         let share = step.share(part, self.size, tiles.len());
+        self.share(step, tiles, share, &Along { ahead, ..Along::only(&self.unit) });
+    }
+
+    fn share(&self, step: &ConvStep, tiles: &[Tile], share: Share, along: &Along<'_>) {
         // SAFETY: step, arena and weights are the plan's; tiles are the step's own, or `Selection`'s, which begin in the
-        // run and end within it; other parts are of other tiles or other chunks, and a stage's steps write other planes.
+        // run and end within it; other parts are of other tiles or other chunks. What else is written meanwhile: a stage's
+        // steps write other planes, and pieces of other stages that meet this one's bytes wait for it or it for them.
         unsafe {
             let weights = self.plan.weights.bytes();
-            let along = Along { unit: &self.unit, ahead };
-            self.plan.kernels.conv(step, self.arena, weights, tiles, share, &along);
+            self.plan.kernels.conv(step, self.arena, weights, tiles, share, along);
         }
     }
 }

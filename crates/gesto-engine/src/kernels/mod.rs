@@ -20,6 +20,7 @@ pub(crate) mod best;
 pub(crate) mod ceiling;
 mod conv_f32;
 pub(crate) mod first;
+mod flow;
 pub(crate) mod frame;
 mod input;
 mod int8;
@@ -60,6 +61,16 @@ pub(crate) struct Along<'a> {
     pub(crate) unit: &'a Unit,
     /// Parts of the weights of later steps, to fetch on the way.
     pub(crate) ahead: &'a [Range<usize>],
+    /// How many of the tiles, from the first one on, `publish` is called after: as soon as they are written.
+    pub(crate) early: usize,
+    pub(crate) publish: &'a dyn Fn(),
+}
+
+impl<'a> Along<'a> {
+    /// Nothing but the unit.
+    pub(crate) fn only(unit: &'a Unit) -> Self {
+        Self { unit, ahead: &[], early: 0, publish: &|| {} }
+    }
 }
 
 /// The kernels of one tier. Holding one is proof that the machine runs them.
@@ -133,6 +144,11 @@ impl Kernels {
             Format::F32 => step.taps.iter().map(|tap| tap.lanes as usize * line).sum(),
             Format::Bf16 | Format::U8 => step.taps.len() * 16 * line,
         }
+    }
+
+    /// Whether the tier computes on a matrix unit.
+    pub(crate) fn has_matrix_unit(self) -> bool {
+        matches!(self.isa(), Isa::AmxBf16 | Isa::AmxInt8)
     }
 
     /// One thread's share of a convolution over `tiles`.

@@ -265,19 +265,35 @@ impl Barrier {
         self.arrived.store(Self::ABANDONED, Release);
     }
 
-    fn abandoned(&self) -> bool {
+    /// Whether a member will not come any more.
+    pub(super) fn abandoned(&self) -> bool {
         self.arrived.load(Acquire) >= Self::ABANDONED
     }
 }
 
 fn spin_until(done: impl Fn() -> bool) {
-    let mut spins = 0u32;
+    let mut wait = Wait::default();
     while !done() {
-        spins += 1;
-        if spins.is_multiple_of(SPINS) {
-            thread::yield_now();
-        } else {
+        wait.turn(1);
+    }
+}
+
+/// A member's wait for what others do, turn by turn.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    spins: u32,
+}
+
+impl Wait {
+    /// Lets a moment pass; now and then it offers the core to others. `spins`: how many turns of a loop that does nothing
+    /// else the last look at what is waited for took.
+    pub(super) fn turn(&mut self, spins: u32) {
+        let before = self.spins / SPINS;
+        self.spins = self.spins.wrapping_add(spins);
+        if self.spins / SPINS == before {
             std::hint::spin_loop();
+        } else {
+            thread::yield_now();
         }
     }
 }

@@ -7,8 +7,14 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 use super::first::Bands;
+use super::flow::Flow;
 use super::team::Barrier;
 use crate::plan::Plan;
+use crate::plan::pieces::pieces;
+
+/// Most members that go on by themselves. To find what waits for what, every piece is compared with those before it: a
+/// millisecond for so many members.
+const FLOWING: usize = 8;
 
 /// The pieces of one stage in one frame. On cache lines of its own, since members write to it at different times.
 #[derive(Debug)]
@@ -31,7 +37,10 @@ pub(crate) struct Turns {
     pub(super) fill: Turn,
     /// Those of the first layer, where it goes with the input row by row.
     pub(super) bands: Option<Bands>,
+    /// Those of the dense stages before `flow`, or of all.
     pub(super) dense: Vec<Turn>,
+    /// The rest of them, where threads go on by themselves.
+    pub(super) flow: Option<Flow>,
     pub(super) best: Turn,
     pub(super) select: Turn,
     pub(super) lazy: Vec<Turn>,
@@ -41,11 +50,17 @@ impl Turns {
     pub(crate) fn new(plan: &Plan, size: usize) -> Self {
         let parts = |steps: usize| Turn::new(steps * size, |piece| piece % size);
         let heads = plan.levels.len();
+        let bands = Bands::new(plan, size);
+        let first = usize::from(bands.is_some());
+        let flows = plan.kernels.has_matrix_unit() && (2..=FLOWING).contains(&size);
+        let flow = flows.then(|| Flow::new(pieces(plan, first, size)));
+        let stages = if flows { first } else { plan.dense.len() };
         Self {
             size,
             fill: parts(1),
-            bands: Bands::new(plan, size),
-            dense: plan.dense.iter().map(|stage| parts(stage.len())).collect(),
+            bands,
+            flow,
+            dense: plan.dense[..stages].iter().map(|stage| parts(stage.len())).collect(),
             best: parts(heads),
             select: Turn::new(heads, |head| head % size),
             lazy: plan.lazy.iter().map(|stage| parts(stage.len())).collect(),
@@ -58,6 +73,7 @@ impl Turns {
             turn.reset();
         }
         self.bands.iter().for_each(Bands::reset);
+        self.flow.iter().for_each(Flow::reset);
     }
 }
 

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use super::layout::LINE;
 use super::{Plan, Step};
-use crate::isa::Isa;
 
 /// Bytes that arrive in a cycle beside a step's own work.
 const RATE: usize = 4;
@@ -22,7 +21,7 @@ pub(crate) struct Schedule(Vec<Vec<Range<usize>>>);
 impl Schedule {
     /// What member `index` of a team of `size` fetches; nothing on tiers that would not gain by it.
     pub(crate) fn new(plan: &Plan, index: usize, size: usize) -> Self {
-        if !matches!(plan.kernels.isa(), Isa::AmxBf16 | Isa::AmxInt8) {
+        if !plan.kernels.has_matrix_unit() {
             return Self(Vec::new());
         }
         let work: Vec<_> =

@@ -6,11 +6,13 @@ mod check;
 pub(crate) mod layout;
 mod lower;
 mod pack;
+pub(crate) mod pieces;
 mod place;
 #[cfg(test)]
 pub(crate) mod single;
 mod step;
 pub(crate) mod task;
+mod touched;
 pub(crate) mod winograd;
 
 use std::ops::Range;

@@ -130,6 +130,11 @@ impl Cells {
                 halved[p] = (y / 2 * half.pitch() + x / 2) as u32;
             }
         }
+        // A border's is its neighbour's: kernels read it and drop what comes of it, and it shall lie where the others do.
+        for y in 0..grid.height {
+            let border = y * grid.pitch() + grid.width;
+            halved[border] = halved[border - 1];
+        }
         Self { grid, inside, halved }
     }
 

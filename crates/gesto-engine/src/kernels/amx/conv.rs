@@ -134,19 +134,28 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
     let config = TileConfig::new(rows as u8, bytes_read::<P>(step) as u8);
     // SAFETY: passed on from the caller: tiles are legal here.
     unsafe { along.unit.configure(config) };
-    for block in &step.blocks[share.blocks] {
-        let tiles = &tiles[share.tiles.clone()];
-        let (first, count) = (block.chunks.start, block.chunks.len());
-        let ending = ending_of::<P::Numbers<1>>(step, first, count);
-        // SAFETY: passed on from the caller; a block has one or two chunks.
-        unsafe {
-            match count {
-                1 => {
-                    with_ending!(ending, E => Block::<P, 1, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
+    let tiles = &tiles[share.tiles];
+    let blocks = &step.blocks[share.blocks];
+    for (left, block) in (0..blocks.len()).rev().zip(blocks) {
+        // Tiles are complete when the last block is done. Then the early ones come by themselves: what is called after them
+        // must not be part of a kernel's loop, which keeps its numbers in registers.
+        let (early, late) = tiles.split_at(if left == 0 { along.early } else { 0 });
+        for tiles in [early, late].into_iter().filter(|tiles| !tiles.is_empty()) {
+            let (first, count) = (block.chunks.start, block.chunks.len());
+            let ending = ending_of::<P::Numbers<1>>(step, first, count);
+            // SAFETY: passed on from the caller; a block has one or two chunks.
+            unsafe {
+                match count {
+                    1 => {
+                        with_ending!(ending, E => Block::<P, 1, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
+                    }
+                    _ => {
+                        with_ending!(ending, E => Block::<P, 2, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
+                    }
                 }
-                _ => {
-                    with_ending!(ending, E => Block::<P, 2, E>::new(step, arena, weights, block).run(tiles, &mut ahead))
-                }
+            }
+            if std::ptr::eq(tiles, early) {
+                (along.publish)();
             }
         }
     }

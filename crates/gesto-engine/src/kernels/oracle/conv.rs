@@ -140,10 +140,11 @@ fn check(case: &Case, token: Token) -> Result<bool, TestCaseError> {
         }
         (Some(tiles), _) => {
             let share = Share { blocks: 0..conv.blocks.len(), tiles: 0..tiles.len() };
+            let unit = Unit::default();
             // SAFETY: step, arena and weights are the plan's; the tiles begin in the run and end within it; this is the
             // only thread.
             unsafe {
-                let along = Along { unit: &Unit::default(), ahead: &[] };
+                let along = Along::only(&unit);
                 kernels.conv(conv, arena.shared(), plan.weights.bytes(), tiles, share, &along);
             };
         }
