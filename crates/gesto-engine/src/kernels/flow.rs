@@ -29,7 +29,7 @@ pub(super) struct Flow {
 #[repr(align(128))]
 struct Progress(AtomicU64);
 
-const STATES: u64 = 4;
+const STATES: u64 = State::Done as u64 + 1;
 
 impl Flow {
     /// Each piece comes after those that it needs.
@@ -46,6 +46,9 @@ impl Flow {
 
     /// Does the member's own pieces and what others leave, and returns when all are done. `work` does a piece, and calls what
     /// it is given as soon as the piece's early tiles are written.
+    ///
+    /// # Panics
+    /// When another member has panicked.
     pub(super) fn run(&self, index: usize, barrier: &Barrier, work: impl Fn(&Piece, &dyn Fn())) {
         let frame = Frame { flow: self, number: self.frame.load(Relaxed) };
         let pieces = &self.pieces;
@@ -64,8 +67,10 @@ impl Flow {
                     wait = Wait::default();
                 }
                 Some(_) => {} // somebody else was faster
-                None if barrier.abandoned() => return,
-                None => wait.turn(1 + (all.len() / LOOKS) as u32),
+                None => {
+                    barrier.leave_if_abandoned();
+                    wait.turn(1 + (all.len() / LOOKS) as u32);
+                }
             }
         }
     }
@@ -245,6 +250,24 @@ mod tests {
             });
         }
         assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn nobody_comes_back_when_a_piece_panics() {
+        for lost in 0..2 {
+            let done = State::Done;
+            let flow = flow(vec![piece(0, lost, &[]), piece(1, 1 - lost, &[(0, done)])]);
+            flow.reset();
+            let came_back = AtomicUsize::new(0);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                Team::new(2).run(|index, barrier| {
+                    flow.run(index, barrier, |_, _| panic!("as meant"));
+                    came_back.fetch_add(1, Relaxed);
+                });
+            }));
+            assert!(result.is_err());
+            assert_eq!(came_back.into_inner(), 0);
+        }
     }
 
     #[test]

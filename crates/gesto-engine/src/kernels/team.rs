@@ -249,25 +249,34 @@ impl Barrier {
             self.arrived.store(0, Relaxed);
             self.round.store(round.wrapping_add(1), Release);
         } else {
-            spin_until(|| self.round.load(Acquire) != round || self.abandoned());
+            spin_until(|| self.round.load(Acquire) != round || self.is_abandoned());
+            self.leave_if_abandoned();
         }
     }
 
     /// Waits for something that another member does, as long as all are there.
     pub(crate) fn wait_until(&self, done: impl Fn() -> bool) {
-        spin_until(|| done() || self.abandoned());
+        spin_until(|| done() || self.is_abandoned());
+        self.leave_if_abandoned();
     }
 
     const ABANDONED: u32 = 1 << 31;
 
-    /// Lets everyone through from now on: a member will not come any more.
+    /// Ends the job of everyone who waits from now on: a member will not come any more.
     fn abandon(&self) {
         self.arrived.store(Self::ABANDONED, Release);
     }
 
-    /// Whether a member will not come any more.
-    pub(super) fn abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         self.arrived.load(Acquire) >= Self::ABANDONED
+    }
+
+    /// Unwinds when a member will not come any more: what follows would read what that one left half done, or what others,
+    /// who have not noticed yet, still write. Without a message: the panic that began it had one.
+    pub(super) fn leave_if_abandoned(&self) {
+        if self.is_abandoned() {
+            std::panic::resume_unwind(Box::new("a member of the team panicked"));
+        }
     }
 }
 
@@ -350,6 +359,26 @@ mod tests {
             });
         }));
         assert!(result.is_err());
+    }
+
+    #[test]
+    fn after_a_panic_nobody_goes_on() {
+        for lost in 0..3 {
+            let gone_on = AtomicUsize::new(0);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                Team::new(3).run(|index, barrier| {
+                    assert!(index != lost, "as meant");
+                    if index == 2 {
+                        barrier.wait_until(|| false);
+                    } else {
+                        barrier.wait();
+                    }
+                    gone_on.fetch_add(1, Relaxed);
+                });
+            }));
+            assert!(result.is_err());
+            assert_eq!(gone_on.into_inner(), 0);
+        }
     }
 
     #[test]
