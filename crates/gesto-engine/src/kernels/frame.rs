@@ -174,7 +174,7 @@ pub(super) struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn new(plan: &'a Plan, arena: SharedArena<'a>, index: usize, size: usize) -> Self {
+    pub(super) fn new(plan: &'a Plan, arena: SharedArena<'a>, index: usize, size: usize) -> Self {
         Self { plan, arena, index, size, unit: Unit::default() }
     }
 
@@ -199,8 +199,8 @@ impl<'a> Member<'a> {
         });
     }
 
-    /// The same for a piece. `publish` tells others that its early tiles are written.
-    fn piece(&self, piece: &Piece, ahead: &[Range<usize>], publish: &dyn Fn()) {
+    /// A piece of a dense step. `ahead` as for [`step`](Self::step); `publish` tells others that its early tiles are written.
+    pub(super) fn piece(&self, piece: &Piece, ahead: &[Range<usize>], publish: &dyn Fn()) {
         match &self.plan.dense[piece.stage][piece.step] {
             Step::Conv(step) => {
                 let share = Share { blocks: piece.blocks.clone(), tiles: 0..piece.tiles.len() };
@@ -220,7 +220,8 @@ impl<'a> Member<'a> {
             },
             Step::Pool(step) => {
                 for planes in step.planes.iter().skip(part).step_by(self.size) {
-                    // SAFETY: the planes are the plan's, and those of other parts are others.
+                    // SAFETY: the planes are the plan's, and those of other parts are others. Pieces of other stages that
+                    // touch these wait for this one or it for them.
                     unsafe { self.plan.kernels.pool(step, self.arena, planes) };
                 }
             }
@@ -248,7 +249,7 @@ impl<'a> Member<'a> {
     fn share(&self, step: &ConvStep, tiles: &[Tile], share: Share, along: &Along<'_>) {
         // SAFETY: step, arena and weights are the plan's; tiles are the step's own, or `Selection`'s, which begin in the
         // run and end within it; other parts are of other tiles or other chunks. What else is written meanwhile: a stage's
-        // steps write other planes, and pieces of other stages that meet this one's bytes wait for it or it for them.
+        // steps write other planes, and pieces of other stages that touch this one's bytes wait for it or it for them.
         unsafe {
             let weights = self.plan.weights.bytes();
             self.plan.kernels.conv(step, self.arena, weights, tiles, share, along);

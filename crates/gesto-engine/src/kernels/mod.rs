@@ -1,7 +1,7 @@
 //! Everything that touches raw memory or special instructions: the one place with `unsafe` code.
 //!
 //! Kernels trust the plan: every offset in a step was checked against the arena and the weights when the plan was made
-//! (`Plan::check`), and steps that run side by side write different planes or different cells.
+//! (`Plan::check`), and what runs side by side neither writes the same bytes nor reads what others write.
 
 #![allow(unsafe_code)]
 // Loops over registers go by index on purpose: all their arrays have the same constant length.
@@ -61,8 +61,9 @@ pub(crate) struct Along<'a> {
     pub(crate) unit: &'a Unit,
     /// Parts of the weights of later steps, to fetch on the way.
     pub(crate) ahead: &'a [Range<usize>],
-    /// How many of the tiles, from the first one on, `publish` is called after: as soon as they are written.
+    /// How many of the tiles, from the first one on, others wait for.
     pub(crate) early: usize,
+    /// Called as soon as these are written, if there are any: others may then touch what the rest of the tiles do not.
     pub(crate) publish: &'a dyn Fn(),
 }
 
@@ -155,7 +156,8 @@ impl Kernels {
     ///
     /// # Safety
     /// `step` belongs to the plan of `arena` and `weights`; `tiles` are the step's, or, without stride, begin at any cell of
-    /// its run and end within it; no other thread writes what they read or touches what they write.
+    /// its run and end within it; no other thread writes what they read or touches what they write, until `along` tells of
+    /// early ones that these are written.
     unsafe fn conv(
         self,
         step: &ConvStep,

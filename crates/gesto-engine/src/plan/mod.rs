@@ -12,7 +12,7 @@ mod place;
 pub(crate) mod single;
 mod step;
 pub(crate) mod task;
-mod touched;
+pub(crate) mod touched;
 pub(crate) mod winograd;
 
 use std::ops::Range;

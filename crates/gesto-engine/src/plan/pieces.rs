@@ -12,7 +12,7 @@ use std::ops::Range;
 pub(crate) enum State {
     Open,
     Begun,
-    /// Its early tiles are written, and it neither reads nor writes again what they touch.
+    /// Its early tiles are written, and it touches nothing again that they alone touch.
     Early,
     Done,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Need {
 /// is needed for all to be done.
 ///
 /// # Panics
-/// When a step runs by minimal filtering: its kernels have other parts.
+/// When a step runs by minimal filtering, or on folded tiles: both touch more than [`Touched`] knows of.
 pub(crate) fn pieces(plan: &Plan, first: usize, members: usize) -> (Vec<Piece>, Vec<Need>) {
     let (mut pieces, mut all) = (Vec::new(), Earlier::default());
     let mut number = 0;
@@ -56,19 +56,12 @@ pub(crate) fn pieces(plan: &Plan, first: usize, members: usize) -> (Vec<Piece>, 
         for (at, step) in steps.iter().enumerate() {
             for part in 0..members {
                 let mut piece = Piece::new(stage, at, number, part);
-                let mut touched = [Touched::default(), Touched::default()];
-                match step {
-                    Step::Conv(conv) => {
-                        assert!(conv.winograd.is_none(), "{}: pieces are of tiles", conv.name);
-                        piece.cut(conv, conv.share(part, members, conv.tiles.len()));
-                        let (early, late) = piece.tiles.split_at(piece.early);
-                        let reach = plan.kernels.reach(conv);
-                        touched =
-                            [early, late].map(|tiles| Touched::by_conv(conv, reach, &piece.blocks, tiles));
-                    }
-                    Step::Pool(pool) => touched[1] = Touched::by_pool(pool, part, members),
+                if let Step::Conv(conv) = step {
+                    let plain = conv.winograd.is_none() && !conv.tiling.folded;
+                    assert!(plain, "{}: pieces are of plain tiles", conv.name);
+                    piece.cut(conv, conv.share(part, members, conv.tiles.len()));
                 }
-                piece.needs = all.add(touched, before);
+                piece.needs = all.add(piece.touched(plan, members), before);
                 pieces.push(piece);
             }
             number += 1;
@@ -82,6 +75,18 @@ impl Piece {
     /// One without needs that touches nothing.
     pub(crate) fn new(stage: usize, step: usize, number: usize, part: usize) -> Self {
         Self { stage, step, number, part, blocks: 0..0, tiles: Vec::new(), early: 0, needs: Vec::new() }
+    }
+
+    /// What it reads and writes until its early tiles are written, and from then on; one of so many members' pieces.
+    pub(crate) fn touched(&self, plan: &Plan, members: usize) -> [Touched; 2] {
+        match &plan.dense[self.stage][self.step] {
+            Step::Conv(conv) => {
+                let (early, late) = self.tiles.split_at(self.early);
+                let reach = plan.kernels.reach(conv);
+                [early, late].map(|tiles| Touched::by_conv(conv, reach, &self.blocks, tiles))
+            }
+            Step::Pool(pool) => [Touched::default(), Touched::by_pool(pool, self.part, members)],
+        }
     }
 
     /// Takes a share of a convolution, the tiles first that neighbours read: a row and what is beside it.
@@ -169,12 +174,14 @@ mod tests {
         match &plan.dense[piece.stage][piece.step] {
             Step::Conv(conv) => {
                 let number = if conv.full_precision { 4 } else { 2 };
+                // Every tap is read as far as the widest.
+                let lanes = conv.taps.iter().map(|tap| tap.lanes as usize).max().unwrap();
                 for (at, tile) in piece.tiles.iter().enumerate() {
                     let when = usize::from(at >= piece.early);
                     for row in 0..plan.kernels.reach(conv) {
                         let cell = tile.input as usize * conv.input_cell + row * conv.row;
                         for tap in &conv.taps {
-                            touch(when, cell.strict_add_signed(tap.bytes), 2 * tap.lanes as usize, false);
+                            touch(when, cell.strict_add_signed(tap.bytes), 2 * lanes, false);
                         }
                     }
                     let blocks = &conv.blocks[piece.blocks.clone()];

@@ -9,8 +9,8 @@ use super::{ConvStep, PoolStep, Tile};
 /// Bytes, as ranges in ascending order that do not touch. At most some more than are read or written.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
-    reads: Vec<Range<usize>>,
-    writes: Vec<Range<usize>>,
+    pub(crate) reads: Vec<Range<usize>>,
+    pub(crate) writes: Vec<Range<usize>>,
 }
 
 impl Touched {

@@ -140,7 +140,10 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
         // Tiles are complete when the last block is done. Then the early ones come by themselves: what is called after them
         // must not be part of a kernel's loop, which keeps its numbers in registers.
         let (early, late) = tiles.split_at(if left == 0 { along.early } else { 0 });
-        for tiles in [early, late].into_iter().filter(|tiles| !tiles.is_empty()) {
+        for (tiles, are_early) in [(early, true), (late, false)] {
+            if tiles.is_empty() {
+                continue;
+            }
             let (first, count) = (block.chunks.start, block.chunks.len());
             let ending = ending_of::<P::Numbers<1>>(step, first, count);
             // SAFETY: passed on from the caller; a block has one or two chunks.
@@ -154,7 +157,7 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
                     }
                 }
             }
-            if std::ptr::eq(tiles, early) {
+            if are_early {
                 (along.publish)();
             }
         }

@@ -2,11 +2,14 @@
 //! strides, narrow cells, residuals, sums at half resolution, tiles with tails, one to three threads.
 //!
 //! The arena around a step is part of the test: borders must end as zeros, and no other byte may change.
+//!
+//! And the pieces of whole plans against what is said of them: which bytes they touch, and what they wait for.
 
 mod bytes;
 mod case;
 mod conv;
 mod filtered;
+mod pieces;
 mod pool;
 mod scalar;
 
