@@ -102,19 +102,6 @@ impl Kernels {
         }
     }
 
-    /// Output cells of one tile of a convolution.
-    fn tile_cells(self, output: Grid, stride: usize) -> usize {
-        match self.isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::AmxBf16 | Isa::AmxInt8 => amx::cells(output, stride),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 | Isa::Avx512F32 | Isa::Avx512Vnni => avx512::cells(output, stride),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2F32 => avx2::CELLS,
-            _ => portable::CELLS,
-        }
-    }
-
     /// How many chunks of 16 output channels a kernel computes together, of `chunks` in all.
     pub(crate) fn chunks_per_block(self, chunks: usize) -> usize {
         match self.isa() {
@@ -125,10 +112,17 @@ impl Kernels {
 
     /// How a convolution is cut into tiles; a lazy one (not `everywhere`) into runs of cells that begin anywhere.
     pub(crate) fn tiling(self, output: Grid, stride: usize, everywhere: bool) -> Tiling {
+        let tiling = |cells: usize| Tiling { cells: cells as u16, by_rows: stride > 1, folded: false };
         match self.isa() {
             #[cfg(target_arch = "x86_64")]
+            Isa::AmxBf16 | Isa::AmxInt8 => amx::tiling(output, stride, everywhere),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 if everywhere => avx512::tiling(output, stride),
-            _ => Tiling { cells: self.tile_cells(output, stride) as u16, by_rows: stride > 1, folded: false },
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 | Isa::Avx512F32 | Isa::Avx512Vnni => tiling(avx512::cells(output, stride)),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2F32 => tiling(avx2::CELLS),
+            _ => tiling(portable::CELLS),
         }
     }
 

@@ -16,15 +16,25 @@ use crate::kernels::int8::{ByBytes, Bytes};
 use crate::kernels::memory::SharedArena;
 use crate::plan;
 use crate::plan::layout::{Grid, LINE};
-use crate::plan::{ConvStep, Share, Tile};
+use crate::plan::{ConvStep, Share, Tile, Tiling};
 use std::mem::MaybeUninit;
 
 /// Bytes of a weight tile: 16 pairs or quadruples of channels by 16 output channels.
 const WEIGHT_TILE: usize = 16 * LINE;
 
-/// Output cells of a tile: the unit's 16 rows, or as many as divide a row of a strided convolution evenly.
-pub(in crate::kernels) fn cells(output: Grid, stride: usize) -> usize {
-    if stride == 1 { ROWS } else { output.width.div_ceil(output.width.div_ceil(ROWS)) }
+/// How an output grid is cut into tiles of up to 16 cells, the unit's rows: along its rows, each divided evenly, or as one run
+/// with a border cell after each row, whichever takes less time. A lazy step (not `everywhere`) has runs that begin anywhere.
+pub(in crate::kernels) fn tiling(output: Grid, stride: usize, everywhere: bool) -> Tiling {
+    /// What a pair of tiles costs beside its cells, as so many more: the weights' tiles are loaded for each.
+    const PAIR: usize = 32;
+    let Grid { height, width } = output;
+    let even = width.div_ceil(width.div_ceil(ROWS));
+    let cost = |tiles: usize, cells: usize| tiles.div_ceil(2) * (cells + PAIR);
+    let by_rows = cost(height * width.div_ceil(ROWS), even) < cost(output.run().div_ceil(ROWS), ROWS);
+    match stride {
+        1 if !everywhere || !by_rows => Tiling { cells: ROWS as u16, by_rows: false, folded: false },
+        _ => Tiling { cells: even as u16, by_rows: true, folded: false },
+    }
 }
 
 /// Bytes of a tile's row that meet weights, in whole groups of 4. No others are loaded: the picture's cells are narrow, and
@@ -130,8 +140,7 @@ pub(in crate::kernels) unsafe fn conv<P: Products>(
 ) {
     let pairs = share.blocks.len() * share.tiles.len().div_ceil(2);
     let mut ahead = Ahead::new(weights, along.ahead, pairs);
-    let rows = cells(step.cells.grid, step.row / step.input_cell);
-    let config = TileConfig::new(rows as u8, bytes_read::<P>(step) as u8);
+    let config = TileConfig::new(step.tiling.cells as u8, bytes_read::<P>(step) as u8);
     // SAFETY: passed on from the caller: tiles are legal here.
     unsafe { along.unit.configure(config) };
     let tiles = &tiles[share.tiles];

@@ -8,6 +8,6 @@ pub(crate) mod emulate;
 mod tile;
 mod unit;
 
-pub(super) use self::conv::{ProductsBf16, ProductsBytes, cells, conv, multiply_registers};
+pub(super) use self::conv::{ProductsBf16, ProductsBytes, conv, multiply_registers, tiling};
 use self::tile::TileConfig;
 pub(crate) use self::unit::Unit;
