@@ -315,8 +315,10 @@ fn emulate(missing: &mut [Option<String>; Isa::ALL.len()]) -> bool {
         return false;
     }
     let mut emulated = false;
-    for (unit, rest) in [(Isa::AmxBf16, Isa::Avx512Bf16), (Isa::AmxInt8, Isa::Avx512Vnni)] {
-        if missing[at(rest)].is_none() {
+    // Every matrix unit comes with VBMI, not so AVX-512 VNNI.
+    let bytes = missing[at(Isa::Avx512Vnni)].is_none() && std::arch::is_x86_feature_detected!("avx512vbmi");
+    for (unit, rest) in [(Isa::AmxBf16, missing[at(Isa::Avx512Bf16)].is_none()), (Isa::AmxInt8, bytes)] {
+        if rest {
             kernels::amx::emulate::install();
             missing[at(unit)] = None;
             emulated = true;
