@@ -8,14 +8,18 @@ use crate::model::Quantization;
 
 /// Pieces between the ends of what 16 bits hold.
 const PIECES: usize = 32;
-/// Parts of a step, as a power of two: twice 255 steps still fit 16 bits.
-const FINEST: i32 = 6;
-/// Smallest argument with a piece: below, SiLU is 0 to a fiftieth of any map's step.
+/// Parts of a step, as powers of two: with the most, twice 255 steps still fit 16 bits; with fewer than the least, rounding
+/// to parts shows in the bytes.
+const PARTS: std::ops::RangeInclusive<f64> = 5.0..=6.0;
+/// Smallest argument with a piece: below, SiLU is 0 to a quarter of the smallest step.
 const LOWEST: f64 = -10.0;
 /// From the largest number of a map to the largest argument, whose SiLU has to be above it.
 const BEYOND: f64 = 0.3;
-/// Largest and smallest step of a map: pieces are short enough, and 16-bit arguments fine enough.
+/// Smallest and largest step of a map: 16-bit arguments are fine enough, and pieces short enough.
 const STEPS: std::ops::RangeInclusive<f64> = 0.002..=0.25;
+/// The cube of half a piece, in steps of the map: at most an eightieth of it is what a quadratic is off by. All maps of
+/// [`STEPS`] keep to it, unless a residual's range makes pieces longer.
+const LONGEST: f64 = 6.2;
 
 /// SiLU in steps of a map: `c0 + c1 f + c2 f^2` in each piece, `f` from -1 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +37,8 @@ pub(crate) struct Curve {
 }
 
 impl Curve {
-    /// The curve of a map, to which another may be added after the activation; `None` if a map's steps are too wide or too
-    /// narrow for one.
+    /// The curve of a map, to which another may be added after the activation; `None` if steps or ranges are such that bytes
+    /// would be off by more than the rounding and a tenth of a step.
     pub(crate) fn new(map: Quantization, residual: Option<Quantization>) -> Option<Self> {
         let (step, mut zero) = (f64::from(map.scale), f64::from(map.zero));
         if !STEPS.contains(&step) {
@@ -50,6 +54,9 @@ impl Curve {
         }
         let middle = (highest + LOWEST) / 2.0;
         let half = (highest - LOWEST) / 2.0 / PIECES as f64;
+        if half.powi(3) > LONGEST * step {
+            return None;
+        }
         let pieces: [[f64; 3]; PIECES] = std::array::from_fn(|number| {
             let centre = LOWEST + (2 * number + 1) as f64 * half;
             let at = |f: f64| {
@@ -61,16 +68,17 @@ impl Curve {
             let (low, mid, high) = (at(-node), at(0.0), at(node));
             [mid + zero, (high - low) / (2.0 * node), ((high + low) / 2.0 - mid) / (node * node)]
         });
-        // Steps of narrow maps are so small that pieces are steep; slopes must leave room for two of them, and so must what
-        // residuals add.
-        let steepest = pieces.iter().flat_map(|piece| &piece[1..]).fold(0.0f64, |most, c| most.max(c.abs()));
-        let most = (2.0 * steepest).max(255.0 * per_residual);
-        let below = (f64::from(i16::MAX) / most).log2().floor().clamp(0.0, f64::from(FINEST));
-        let scale = below.exp2();
-        let factor = (per_residual * scale * 256.0).round();
-        if most * scale > f64::from(i16::MAX) || factor > f64::from(u16::MAX) {
+        // In 16 bits must fit: two slopes, as steep as the small steps of narrow maps make them; what residuals add; and what
+        // stands below 0 until they do. Above, 255 is reached long before.
+        let largest = pieces.iter().flat_map(|&[c0, c1, c2]| [-c0, 2.0 * c1.abs(), 2.0 * c2.abs()]);
+        let most = largest.fold(255.0 * per_residual, f64::max);
+        let below = (f64::from(i16::MAX) / most).log2().floor().min(*PARTS.end());
+        if below < *PARTS.start() {
             return None;
         }
+        let scale = below.exp2();
+        // 255 of 256 of it are under 2^15.
+        let factor = (per_residual * scale * 256.0).round();
         // Products with residuals are rounded down, by half a part on average.
         let down = if residual.is_some() { 0.5 } else { 0.0 };
         let mut coefficients = [[0; PIECES]; 3];
@@ -97,7 +105,8 @@ impl Curve {
     }
 }
 
-/// The 16-bit step of a number that has [`MAGIC`] added.
+/// The 16-bit step of a number that has [`MAGIC`] added. From 12 million steps below 0 on, thousands in what is activated, it is
+/// no longer the lowest: no sensible network comes near.
 pub(super) fn argument(shifted: f32) -> i16 {
     let whole = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
     whole.clamp(i16::MIN.into(), i16::MAX.into()) as i16
@@ -110,6 +119,8 @@ fn times(a: i16, b: i16) -> i16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// SiLU of an argument in 16-bit steps, in steps of the map.
@@ -178,8 +189,41 @@ mod tests {
         for (low, high) in [(-0.278, 65.0), (0.0, 0.4), (-0.278, 0.2)] {
             assert_eq!(Curve::new(Quantization::of_range(low, high), None), None, "{low} to {high}");
         }
-        // A residual whose bytes are worth more than 16 bits hold.
-        let (map, wide) = (Quantization::of_range(-0.278, 0.5), Quantization::of_range(0.0, 2000.0));
-        assert_eq!(Curve::new(map, Some(wide)), None);
+        // Residuals whose bytes are worth more than 16 bits hold, or hold finely enough; the last makes pieces too long.
+        let map = Quantization::of_range(-0.278, 0.5);
+        for (low, high) in [(0.0, 2000.0), (0.0, 80.0), (0.0, 3.2), (-9.0, 0.1)] {
+            let residual = Quantization::of_range(low, high);
+            assert_eq!(Curve::new(map, Some(residual)), None, "{low} to {high} added");
+        }
+    }
+
+    /// Any step and zero that a file may give, most of them around those that have curves.
+    fn quantizations() -> impl Strategy<Value = Quantization> {
+        let steps = prop_oneof![3 => -3.0f32..0.0, 1 => -6.0f32..6.0].prop_map(|power| 10.0f32.powf(power));
+        let zeros = prop_oneof![Just(0), Just(255), any::<u8>(), 0u8..40];
+        (steps, zeros).prop_map(Quantization::from)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 4000 }, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn curves_of_any_maps_give_nearly_the_nearest_byte(
+            map in quantizations(),
+            residual in prop::option::of(quantizations()),
+            bytes in prop::collection::vec(any::<u8>(), 4),
+        ) {
+            let Some(curve) = Curve::new(map, residual) else { return Ok(()) };
+            let per_byte = residual.map_or(0.0, |q| f64::from(q.scale) / f64::from(map.scale));
+            let zero = f64::from(residual.map_or(0, |q| q.zero));
+            for x in arguments().step_by(61).chain([i16::MAX]) {
+                let of_silu = exact(&curve, map, x);
+                for &byte in bytes.iter().chain(&[0, 255]) {
+                    let exact = of_silu + (f64::from(byte) - zero) * per_byte;
+                    let off = f64::from(curve.at(x, residual.map(|_| byte))) - exact.clamp(0.0, 255.0);
+                    prop_assert!(off.abs() < 0.6, "{x}, {byte} are off by {off} steps");
+                }
+            }
+        }
     }
 }
