@@ -127,8 +127,8 @@ impl Products for ProductsBytes {
 /// One thread's share of a convolution.
 ///
 /// # Safety
-/// As [`Kernels::conv`](crate::kernels::Kernels); the processor has AMX with these products and AVX-512 (F, BW, VL, DQ), and
-/// this process may use tiles.
+/// As [`Kernels::conv`](crate::kernels::Kernels); the processor has AMX with these products, AVX-512 (F, BW, VL, DQ) and, for
+/// those of bytes, VBMI ([`ByBytes`]), and this process may use tiles.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 pub(in crate::kernels) unsafe fn conv<P: Products>(
     step: &ConvStep,

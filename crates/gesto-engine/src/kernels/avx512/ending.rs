@@ -46,7 +46,7 @@ pub(in crate::kernels) mod flags {
     pub(in crate::kernels) const NARROW: u8 = 8;
     /// No activation, and stored as f32.
     pub(in crate::kernels) const WIDE: u8 = 16;
-    /// No activation, or none of the curves that others have: seldom or never met, so the rest is looked up cell by cell.
+    /// No activation, sums and a map at once, or maps without curves: rare or never met, so the rest is looked up cell by cell.
     pub(in crate::kernels) const OTHER: u8 = 32;
 }
 use flags::*;
@@ -121,7 +121,7 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
 
     /// # Safety
     /// `step` belongs to the plan of `weights`; `first..first + C` are chunks of the step and end with `E`; the processor
-    /// has AVX-512 (F, BW, VL, DQ). So for all functions here.
+    /// has AVX-512 (F, BW, VL, DQ) and what the format needs besides. So for all functions here.
     unsafe fn new<const E: u8>(step: &ConvStep, weights: &[u8], first: usize) -> Self;
 
     /// The numbers behind the 16 sums of chunk `c` at `sums`. Where the ending has them, 16 sums of f32 to add lie at
@@ -131,8 +131,8 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     /// As [`new`](Self::new); the pointers hold what is said of them.
     unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512;
 
-    /// From the sums of two neighbouring chunks, `chunks` of the block, to memory. `alone`: only the
-    /// first is stored.
+    /// From the sums of two chunks that are neighbours in memory, `chunks` of the block: of one cell, or the same of two cells.
+    /// `alone`: only the first is stored.
     ///
     /// # Safety
     /// As [`numbers`](Self::numbers), twice; there is room at `to`.
@@ -145,7 +145,7 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
         alone: bool,
     );
 
-    /// Both chunks of two cells, for formats [`BY_FOUR`](Self::BY_FOUR).
+    /// Both chunks of each of two cells, for formats [`BY_FOUR`](Self::BY_FOUR).
     ///
     /// # Safety
     /// As [`two`](Self::two), twice.

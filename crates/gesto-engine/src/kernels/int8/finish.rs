@@ -37,7 +37,7 @@ struct Pieces<L> {
 
 impl<L: Lookup> Pieces<L> {
     /// # Safety
-    /// The processor has AVX-512 (F, BW, VL) and what the lookups need. So for all functions here.
+    /// The processor has AVX-512 (F, BW, VL) and what the lookup needs. So for all functions here.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     #[inline]
     unsafe fn load(curve: &Curve) -> Self {
@@ -56,7 +56,7 @@ impl<L: Lookup> Pieces<L> {
     }
 
     /// For steps without curves.
-    // SAFETY: numbers and vectors of them may be zeros.
+    // SAFETY: all fields but the marker, which is empty, are vectors of numbers, and those may be zeros.
     const NONE: Self = unsafe { MaybeUninit::zeroed().assume_init() };
 
     /// What [`Curve::at`] clamps, for the arguments of two chunks; `residual` has their bytes in order, the first chunk's first.
@@ -144,6 +144,7 @@ impl<const C: usize, L: Lookup> Bytes<C, L> {
             let sums = _mm512_cvtepi32_ps(_mm512_load_si512(from.sums.cast()));
             let mut x = _mm512_fmadd_ps(sums, self.scale[c], self.bias[c]);
             if let Some(partial) = from.partial {
+                // Both chunks of a pair are of one map: no register for the second one's copy.
                 let of = if E & PAIR != 0 { 0 } else { c };
                 x = _mm512_fmadd_ps(_mm512_load_ps(partial.cast()), self.curves[of].per_unit, x);
             }
@@ -216,10 +217,10 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]
     unsafe fn numbers<const E: u8>(&self, step: &ConvStep, c: usize, from: Sources) -> __m512 {
+        // Everything else ends with curves.
+        debug_assert!(!curved::<E>());
         let Sources { sums, partial, residual } = from;
-        // Both chunks of a pair are of one map: no registers for the second one's copies.
-        let of = if E & PAIR != 0 { 0 } else { c };
-        let Steps { per_unit, zero, per_residual } = self.steps[of];
+        let Steps { per_unit, zero, per_residual } = self.steps[c];
         // SAFETY: the caller gives 16 numbers at each pointer.
         unsafe {
             let sums = _mm512_cvtepi32_ps(_mm512_load_si512(sums.cast()));
@@ -228,7 +229,7 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
                 x = _mm512_add_ps(x, _mm512_load_ps(partial.cast()));
             }
             if activated::<E>(step) {
-                x = _mm512_fmadd_ps(x, self.sigmoid[of].at(x), zero);
+                x = _mm512_fmadd_ps(x, self.sigmoid[c].at(x), zero);
             } else if E == OTHER {
                 x = _mm512_fmadd_ps(x, per_unit, zero);
             }
@@ -318,4 +319,82 @@ impl<const C: usize, L: Lookup> Numbers<C> for Bytes<C, L> {
 #[inline]
 fn whole(numbers: __m512) -> __m512i {
     _mm512_sub_epi32(_mm512_castps_si512(numbers), _mm512_set1_epi32(MAGIC.to_bits() as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::lookup::ByBytes;
+    use super::*;
+    use crate::model::Quantization;
+
+    /// Maps at the ends of what has curves, and what is added to them.
+    fn curves() -> Vec<Curve> {
+        let mut curves = Vec::new();
+        for (scale, zero) in [(0.002, 0), (0.002, 255), (0.02, 14), (0.06, 3), (0.25, 0), (0.25, 255)] {
+            curves.extend(Curve::new(Quantization { scale, zero }, None));
+            for (times, zero) in
+                [(1e-6, 255), (0.03, 0), (0.7, 9), (1.0, 255), (3.98, 0), (4.0, 40), (4.0, 255)]
+            {
+                let residual = Quantization { scale: scale * times, zero };
+                curves.extend(Curve::new(Quantization { scale, zero: 14 }, Some(residual)));
+            }
+        }
+        assert!(curves.len() > 30, "{} curves", curves.len());
+        curves
+    }
+
+    /// [`Pieces::at`] against [`Curve::at`], for each argument and many residuals.
+    ///
+    /// # Safety
+    /// As [`Pieces::load`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn compare<L: Lookup>() {
+        for curve in curves() {
+            // SAFETY: passed on from the caller.
+            let pieces = unsafe { Pieces::<L>::load(&curve) };
+            for start in (i32::from(i16::MIN) - 32..=i32::from(i16::MAX)).step_by(32) {
+                // The first are beyond 16 bits.
+                let numbers: [i32; 32] = std::array::from_fn(|i| start + i as i32);
+                let residual: [u8; 32] = std::array::from_fn(|i| (start / 32 + 37 * i as i32) as u8);
+                for with in [false, true] {
+                    let mut got = [0u8; 64];
+                    // SAFETY: passed on from the caller; 16 numbers each, 32 bytes and room for 64.
+                    unsafe {
+                        let first = _mm512_loadu_si512(numbers.as_ptr().cast());
+                        let second = _mm512_loadu_si512(numbers[16..].as_ptr().cast());
+                        let bytes = with.then(|| _mm256_loadu_si256(residual.as_ptr().cast()));
+                        let words = pieces.at(first, second, bytes);
+                        _mm512_storeu_si512(got.as_mut_ptr().cast(), packed(words, words));
+                    }
+                    for i in 0..32 {
+                        let x = numbers[i].max(i16::MIN.into()) as i16;
+                        let want = curve.at(x, with.then_some(residual[i]));
+                        assert_eq!((got[i], got[i + 32]), (want, want), "{curve:?}: {x}, {}", residual[i]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "inline assembly")]
+    fn vectors_of_curves_are_as_the_numbers_one_by_one() {
+        if !(is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl")) {
+            _ = writeln!(std::io::stderr(), "skipped: curves in vectors: the processor lacks AVX-512");
+            return;
+        }
+        // SAFETY: just detected.
+        unsafe { compare::<ByWords>() };
+        if !is_x86_feature_detected!("avx512vbmi") {
+            _ = writeln!(
+                std::io::stderr(),
+                "skipped: curves by lookups of bytes: the processor lacks AVX-512 VBMI"
+            );
+            return;
+        }
+        // SAFETY: just detected.
+        unsafe { compare::<ByBytes>() };
+    }
 }

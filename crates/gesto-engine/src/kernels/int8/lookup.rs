@@ -11,7 +11,7 @@ pub(in crate::kernels) trait Lookup {
     /// A list in a register.
     ///
     /// # Safety
-    /// The processor has AVX-512 (F, BW) and what the way needs besides. So for all functions here.
+    /// The processor has AVX-512 (F, BW) and, for [`ByBytes`], VBMI. So for all functions here.
     unsafe fn list(numbers: &[i16; 32]) -> __m512i;
 
     /// Where the numbers stand that the upper five bits of each word ask for.
@@ -79,11 +79,11 @@ impl Lookup for ByBytes {
     }
 
     /// # Safety
-    /// As [`Lookup::list`]; the processor has VBMI.
+    /// As [`Lookup::list`].
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn places(words: __m512i) -> __m512i {
-        // Each byte: eight bits from the place's first on, the same for both bytes of a word.
+        // Into both bytes of each word eight bits of the quadword, from the eleventh of that word on.
         let first = _mm512_set1_epi64(0x3b3b_2b2b_1b1b_0b0b);
         let found: __m512i;
         // SAFETY: the caller vouches for the instruction, which works on registers.
@@ -97,7 +97,7 @@ impl Lookup for ByBytes {
     }
 
     /// # Safety
-    /// As [`Lookup::list`]; the processor has VBMI.
+    /// As [`Lookup::list`].
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn find(places: __m512i, list: __m512i) -> __m512i {
