@@ -202,6 +202,14 @@ impl Case {
             },
             _ => Quantization::IDENTITY,
         };
+        // Of what is written and added, some are far from sensible: such maps end in other ways.
+        let of_written = |numbers: &mut Numbers| match (format, numbers.below(4)) {
+            (Format::U8, 0) => Quantization {
+                scale: 10.0f32.powf(2.0 * numbers.number() - 1.0),
+                zero: [0, 255, numbers.below(256) as u8][numbers.below(3)],
+            },
+            _ => quantization(numbers),
+        };
         let lanes = |narrow: bool| if narrow { 16 } else { format.lanes() };
         let mut sources = Vec::new();
         let mut channels = 0;
@@ -229,11 +237,11 @@ impl Case {
         for &(out, narrow) in &self.outputs {
             let (lanes, format, q) = match logits {
                 true => (16, Format::F32, Quantization::IDENTITY),
-                false => (lanes(narrow), format, quantization(&mut numbers)),
+                false => (lanes(narrow), format, of_written(&mut numbers)),
             };
             outputs.push(pieces(grid, out, lanes, format, q));
             if self.kind == Kind::Residual {
-                residual.push(ids(pieces(grid, out, lanes, format, quantization(&mut numbers))));
+                residual.push(ids(pieces(grid, out, lanes, format, of_written(&mut numbers))));
             }
             if self.kind == Kind::Partial {
                 let half = Grid { height: grid.height / 2, width: grid.width / 2 };
