@@ -1,7 +1,8 @@
 //! Convolutions of bytes: unsigned activations times signed weights, summed in 32-bit integers.
 //!
 //! Sums are exact, and what follows them (scale, activation, residual, rounding to a byte) uses nothing but whole numbers
-//! and operations that IEEE 754 defines to the bit: all tiers here give the same bytes on every machine.
+//! and operations that IEEE 754 defines to the bit: all tiers here give the same bytes. So do all machines, unless the `exp`
+//! of f64 that the tables of SiLU are made with differs in a last place that rounding happens to keep.
 
 mod curve;
 #[cfg(target_arch = "x86_64")]
