@@ -116,24 +116,6 @@ impl<const C: usize> Numbers<C> for Bf16<C> {
     }
 
     /// # Safety
-    /// As [`Numbers::twice`].
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    #[inline]
-    unsafe fn twice<const E: u8>(
-        &self,
-        step: &ConvStep,
-        chunks: [usize; 2],
-        from: [[Sources; 2]; 2],
-        to: [*mut u8; 2],
-    ) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            self.two::<E>(step, chunks, from[0], to[0], false);
-            self.two::<E>(step, chunks, from[1], to[1], false);
-        }
-    }
-
-    /// # Safety
     /// As [`Numbers::one`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     #[inline]

@@ -149,13 +149,21 @@ pub(in crate::kernels) trait Numbers<const C: usize>: Sized {
     ///
     /// # Safety
     /// As [`two`](Self::two), twice.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    #[inline]
     unsafe fn twice<const E: u8>(
         &self,
         step: &ConvStep,
         chunks: [usize; 2],
         from: [[Sources; 2]; 2],
         to: [*mut u8; 2],
-    );
+    ) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            self.two::<E>(step, chunks, from[0], to[0], false);
+            self.two::<E>(step, chunks, from[1], to[1], false);
+        }
+    }
 
     /// From the sums of one chunk to memory, unless it is of f32.
     ///

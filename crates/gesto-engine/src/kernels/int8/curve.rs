@@ -1,7 +1,8 @@
 //! SiLU from numbers of 16 bits to bytes of one map.
 //!
 //! Whole numbers of 16 bits are twice as many in a register as f32. For results of 8 bits they are fine enough: the curve is a
-//! quadratic for each of 32 pieces, already in steps of the map, of which it keeps six bits below the point.
+//! quadratic for each of 32 pieces, already in steps of the map, of which it keeps five or six bits below the
+//! point.
 
 use crate::kernels::sigmoid::MAGIC;
 use crate::model::Quantization;
